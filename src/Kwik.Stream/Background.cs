@@ -1,0 +1,23 @@
+namespace Kwik.Streams;
+
+/// <summary>The one place where work is started that outlives the call that starts it.</summary>
+internal static class Background
+{
+    /// <summary>
+    /// Runs <paramref name="work"/> up to its first wait, without the caller's synchronization context but on its
+    /// task scheduler: docs/adr/0002. The caller keeps the task and awaits it when it closes.
+    /// </summary>
+    public static Task Start(Func<Task> work)
+    {
+        SynchronizationContext? callers = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
+        try
+        {
+            return work();
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(callers);
+        }
+    }
+}
