@@ -6,17 +6,17 @@ namespace Kwik.Testing;
 public static class TestTimeouts
 {
     /// <summary>For what takes milliseconds on a quiet machine: 30 s, because test machines are not quiet.</summary>
-    public static readonly TimeSpan Short = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Operation = TimeSpan.FromSeconds(30);
 
     /// <summary>For a whole scenario: 2 min.</summary>
-    public static readonly TimeSpan Long = TimeSpan.FromMinutes(2);
+    public static readonly TimeSpan Scenario = TimeSpan.FromMinutes(2);
 
-    /// <summary>Awaits the task for at most <paramref name="limit"/>, by default <see cref="Short"/>.</summary>
+    /// <summary>Awaits the task for at most <paramref name="limit"/>, by default <see cref="Operation"/>.</summary>
     /// <exception cref="TimeoutException">The task has not finished in time; the message shows the awaited expression.</exception>
     public static async Task WithinAsync(
         this Task task, TimeSpan? limit = null, [CallerArgumentExpression(nameof(task))] string what = "")
     {
-        TimeSpan bound = limit ?? Short;
+        TimeSpan bound = limit ?? Operation;
         try
         {
             await task.WaitAsync(bound);

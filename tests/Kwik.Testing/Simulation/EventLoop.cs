@@ -54,8 +54,9 @@ internal sealed class EventLoop : TaskScheduler
         SynchronizationContext.SetSynchronizationContext(null);
         try
         {
-            Task finished = Task.Factory
-                .StartNew(main, CancellationToken.None, TaskCreationOptions.DenyChildAttach, this).Unwrap();
+            // The plain await brings a scenario that ended on another thread back here, where that is noticed.
+            Task finished = Task.Factory.StartNew(
+                async () => await main(), CancellationToken.None, TaskCreationOptions.DenyChildAttach, this).Unwrap();
             stuck = RunUntil(finished);
             if (stuck is null)
             {
