@@ -13,7 +13,20 @@ internal static class Property
     public static void HoldsForLists<T>(Gen<T> elements, int maxLength, Action<List<T>> check, int count = 1000)
     {
         Gen<List<T>> lists = Gen.Choose(0, maxLength).SelectMany(length => elements.ListOf(length)).Select(list => list.ToList());
-        Check.One(Config.QuickThrowOnFailure.WithMaxTest(count), Prop.ForAll(Arb.From(lists, Shorter), check));
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(count), Prop.ForAll(Arb.From(lists, Shorter), CheckAndPrintAll));
+
+        void CheckAndPrintAll(List<T> list)
+        {
+            try
+            {
+                check(list);
+            }
+            catch (Exception e)
+            {
+                // FsCheck prints the first few elements only.
+                Assert.Fail($"[{string.Join(", ", list)}]: {e}");
+            }
+        }
     }
 
     private static IEnumerable<List<T>> Shorter<T>(List<T> list)
