@@ -1,0 +1,127 @@
+using System.Net.Quic;
+using System.Runtime.InteropServices;
+using Kwik.Data;
+
+namespace Kwik.Sessions;
+
+/// <summary>
+/// Chooses the native library that System.Net.Quic runs on, and loads it. Everything in Kwik that uses QUIC calls
+/// <see cref="EnsureLoaded"/> first; a program that uses System.Net.Quic itself beside Kwik does the same.
+/// </summary>
+/// <remarks>
+/// On Linux the choice is: the path in <see cref="PathVariable"/> if that is set; else the system's own
+/// <c>libmsquic.so.2</c> if it loads and is at least <see cref="MinimumVersion"/>; else the one that lies with the
+/// application. Loading by absolute path is enough: the dynamic linker answers the later request of System.Net.Quic, which
+/// is by name, with the library of that name that is loaded already. On other systems nothing is loaded here and
+/// System.Net.Quic finds its library itself.
+/// </remarks>
+public static class QuicProvider
+{
+    /// <summary>The environment variable with the path of the library to use: <c>KWIK_MSQUIC</c>.</summary>
+    public const string PathVariable = "KWIK_MSQUIC";
+
+    /// <summary>Where the bundled library lies, below the directory of the application.</summary>
+    public const string BundledPath = "runtimes/linux-x64/native/" + LibraryName;
+
+    private const string LibraryName = "libmsquic.so.2";
+
+    // Success and failure are both final: System.Net.Quic looks for its library once in the life of a process.
+    private static readonly Lazy<QuicLibrary> Loaded = new(Load);
+
+    /// <summary>The oldest system library that is used: 2.4, the first that validates certificates asynchronously.</summary>
+    public static Version MinimumVersion { get; } = new(2, 4);
+
+    /// <summary>
+    /// Loads the library if this has not happened yet, and says which one it is. Safe from any thread; every call gives the
+    /// same result. To be called before anything touches System.Net.Quic, which would choose for itself.
+    /// </summary>
+    /// <exception cref="KwikException">
+    /// <see cref="KwikError.Internal"/>, <see cref="KwikErrorSide.Local"/>: no library could be had, or System.Net.Quic does
+    /// not accept it; the message says what to do.
+    /// </exception>
+    public static QuicLibrary EnsureLoaded() => Loaded.Value;
+
+    private static QuicLibrary Load()
+    {
+        QuicLibrary library = OperatingSystem.IsLinux()
+            ? Choose(Environment.GetEnvironmentVariable(PathVariable), AppContext.BaseDirectory)
+            : new(QuicLibraryOrigin.System, Path: null, Version: null, Name: null);
+        return QuicConnection.IsSupported
+            ? library
+            : throw Unusable(library.Path is null
+                ? "QUIC is not supported on this system; see the requirements of System.Net.Quic."
+                : $"System.Net.Quic does not accept '{library.Path}': it needs IPv6 in the kernel, and must not have been "
+                    + $"used before {nameof(QuicProvider)}.{nameof(EnsureLoaded)}.");
+    }
+
+    /// <summary>The choice on Linux, apart from the process for the tests' sake.</summary>
+    internal static QuicLibrary Choose(string? environmentPath, string applicationDirectory)
+    {
+        if (!string.IsNullOrEmpty(environmentPath))
+        {
+            return LoadFile(QuicLibraryOrigin.Environment, Path.GetFullPath(environmentPath))
+                ?? throw Unusable($"{PathVariable} names '{environmentPath}', which is not a file.");
+        }
+
+        string bundled = Path.Combine(applicationDirectory, BundledPath);
+        return LoadSystem()
+            ?? LoadFile(QuicLibraryOrigin.Bundled, bundled)
+            ?? throw Unusable(
+                $"No QUIC library: the system has no {LibraryName} of version {MinimumVersion} or later, and there is none at "
+                + $"'{bundled}'. Run './kwik doctor' in a clone of the repository, which builds it, install the package libmsquic, "
+                + $"or set {PathVariable} to the path of one.");
+    }
+
+    private static QuicLibrary? LoadSystem()
+    {
+        if (!NativeLibrary.TryLoad(LibraryName, out nint handle))
+        {
+            return null;
+        }
+
+        if (NativeQuicLibrary.TryInspect(handle, out Version? version, out string? name, out string? path)
+            && version >= MinimumVersion)
+        {
+            return new(QuicLibraryOrigin.System, path, version, name);
+        }
+
+        // Too old, or something else under this name. It has to go, or it would answer for the one that is loaded next.
+        NativeLibrary.Free(handle);
+        return null;
+    }
+
+    private static QuicLibrary? LoadFile(QuicLibraryOrigin origin, string path)
+    {
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        nint handle;
+        try
+        {
+            handle = NativeLibrary.Load(path);
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        {
+            throw Unusable($"'{path}' does not load as a QUIC library: {e.Message}", e);
+        }
+
+        if (!NativeQuicLibrary.TryInspect(handle, out Version? version, out string? name, out _))
+        {
+            throw Unusable($"'{path}' loads, but is not an MsQuic library of version 2.");
+        }
+
+        // The very call of System.Net.Quic: a library with another SONAME, or an asset of the host with the same one, would
+        // leave it with something else than what we report.
+        if (!NativeLibrary.TryLoad(LibraryName, typeof(QuicConnection).Assembly, null, out nint found) || found != handle)
+        {
+            throw Unusable($"'{path}' loads, but System.Net.Quic finds another {LibraryName} in its place.");
+        }
+
+        return new(origin, path, version, name);
+    }
+
+    private static KwikException Unusable(string message, Exception? cause = null) =>
+        new(KwikError.Internal, KwikErrorSide.Local, message, cause);
+}
