@@ -1,0 +1,47 @@
+using Google.Protobuf;
+using Kwik.Data.Wire;
+
+namespace Kwik.Data;
+
+/// <summary>Control frames as bytes: varint length, then a <see cref="ControlFrame"/>.</summary>
+internal static class ControlCodec
+{
+    /// <summary>Largest frame, bytes, without its length prefix; checked before anything is allocated.</summary>
+    public const int MaxFrameSize = 64 * 1024;
+
+    /// <summary>Largest frame while the peer is not authenticated, bytes.</summary>
+    public const int MaxUnauthenticatedFrameSize = 4 * 1024;
+
+    /// <summary>The frame with its length prefix.</summary>
+    /// <exception cref="KwikException">It is larger than <see cref="MaxFrameSize"/>.</exception>
+    public static byte[] Encode(ControlFrame frame)
+    {
+        int size = frame.CalculateSize();
+        if (size > MaxFrameSize)
+        {
+            throw new KwikException(
+                KwikError.LimitExceeded,
+                KwikErrorSide.Local,
+                $"A {frame.BodyCase} frame of {size} bytes is larger than the {MaxFrameSize} bytes that a control frame may have.");
+        }
+
+        int prefix = VarInt.SizeOf((ulong)size);
+        var bytes = new byte[prefix + size];
+        VarInt.Write(bytes, (ulong)size);
+        frame.WriteTo(bytes.AsSpan(prefix));
+        return bytes;
+    }
+
+    /// <summary>Decodes a frame without its length prefix; null for bytes that are no ControlFrame.</summary>
+    public static ControlFrame? TryDecode(ReadOnlySpan<byte> message)
+    {
+        try
+        {
+            return ControlFrame.Parser.ParseFrom(message);
+        }
+        catch (InvalidProtocolBufferException)
+        {
+            return null;
+        }
+    }
+}

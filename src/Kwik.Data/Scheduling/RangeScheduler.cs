@@ -1,0 +1,153 @@
+namespace Kwik.Data;
+
+/// <summary>One range of a content that one source was asked for.</summary>
+internal readonly record struct RangeLease(long RequestId, int Source, long Offset, long Length)
+{
+    public long End => Offset + Length;
+}
+
+/// <summary>
+/// Shares the ranges of one content out among sources. A pure function of the events it is told: the same events give
+/// the same leases. Not safe for concurrent use.
+/// </summary>
+/// <remarks>
+/// Ranges are leased in order, the lowest first, to the source with the fewest bytes outstanding; each source has at
+/// most two leases, so that it never runs dry while an answer is under way and a slow one never holds much. Nothing is
+/// leased beyond the window, so the bytes that wait ahead of the reader are bounded by it.
+/// </remarks>
+internal sealed class RangeScheduler
+{
+    /// <summary>Bytes of one lease: four leaves of the default size.</summary>
+    public const int LeaseLength = 1024 * 1024;
+
+    /// <summary>Leases that one source may have.</summary>
+    public const int LeasesPerSource = 2;
+
+    private readonly long _length;
+    private readonly long _window;
+    private readonly Dictionary<long, (RangeLease Lease, long Received)> _leases = [];
+    private readonly SortedDictionary<int, long> _outstanding = [];
+
+    // Ranges that came back, by offset; they precede everything that was never leased.
+    private readonly SortedDictionary<long, long> _returned = [];
+    private long _nextOffset;
+    private long _nextRequestId;
+
+    public RangeScheduler(long length, long window)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(window, LeaseLength);
+        _length = length;
+        _window = window;
+    }
+
+    /// <summary>Sources that can be asked.</summary>
+    public int SourceCount => _outstanding.Count;
+
+    /// <summary>True when every byte has been received.</summary>
+    public bool IsComplete => _nextOffset == _length && _returned.Count == 0 && _leases.Count == 0;
+
+    /// <summary>A source can be asked from now on.</summary>
+    public void AddSource(int source) => _outstanding.TryAdd(source, 0);
+
+    /// <summary>A source can no longer be asked; what it owes goes back. Its leases are returned for the caller to cancel.</summary>
+    public List<RangeLease> RemoveSource(int source)
+    {
+        List<RangeLease> lost = [.. _leases.Values.Where(entry => entry.Lease.Source == source).Select(entry => entry.Lease)];
+        foreach (RangeLease lease in lost)
+        {
+            GiveBack(lease.RequestId);
+        }
+
+        _outstanding.Remove(source);
+        return lost;
+    }
+
+    /// <summary>
+    /// The next lease to ask for, if there is one for a source with room, within the window behind
+    /// <paramref name="readOffset"/>. Call until false after every event.
+    /// </summary>
+    public bool TryLease(long readOffset, out RangeLease lease)
+    {
+        lease = default;
+        if (!TryPickSource(out int source) || !TryPickRange(readOffset, out long offset, out long length))
+        {
+            return false;
+        }
+
+        lease = new(_nextRequestId++, source, offset, length);
+        _leases.Add(lease.RequestId, (lease, 0));
+        _outstanding[source] += length;
+        return true;
+    }
+
+    /// <summary>Bytes of a lease arrived, in order. Returns false when there is no such lease (any more).</summary>
+    public bool Received(long requestId, long bytes)
+    {
+        if (!_leases.TryGetValue(requestId, out var entry))
+        {
+            return false;
+        }
+
+        long received = entry.Received + bytes;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(received, entry.Lease.Length, nameof(bytes));
+        _outstanding[entry.Lease.Source] -= bytes;
+        if (received == entry.Lease.Length)
+        {
+            _leases.Remove(requestId);
+        }
+        else
+        {
+            _leases[requestId] = (entry.Lease, received);
+        }
+
+        return true;
+    }
+
+    /// <summary>A lease will not be fulfilled by its source: what is missing of it is leased anew. Unknown leases are ignored.</summary>
+    public void GiveBack(long requestId)
+    {
+        if (_leases.Remove(requestId, out var entry))
+        {
+            long missing = entry.Lease.Length - entry.Received;
+            _outstanding[entry.Lease.Source] -= missing;
+            _returned.Add(entry.Lease.Offset + entry.Received, missing);
+        }
+    }
+
+    private bool TryPickSource(out int source)
+    {
+        source = -1;
+        long least = long.MaxValue;
+        foreach ((int candidate, long outstanding) in _outstanding)
+        {
+            if (outstanding < least && _leases.Values.Count(entry => entry.Lease.Source == candidate) < LeasesPerSource)
+            {
+                (source, least) = (candidate, outstanding);
+            }
+        }
+
+        return source >= 0;
+    }
+
+    private bool TryPickRange(long readOffset, out long offset, out long length)
+    {
+        long limit = Math.Min(_length, readOffset + _window);
+        if (_returned.Count > 0)
+        {
+            (offset, length) = _returned.First();
+            _returned.Remove(offset);
+            return true;
+        }
+
+        offset = _nextOffset;
+        length = Math.Min(LeaseLength, limit - offset);
+        // A sliver at the edge of the window waits until the reader has moved on; the end of the content does not.
+        if (length <= 0 || (length < LeaseLength && limit < _length))
+        {
+            return false;
+        }
+
+        _nextOffset += length;
+        return true;
+    }
+}

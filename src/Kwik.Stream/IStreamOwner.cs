@@ -1,0 +1,17 @@
+using Kwik.Data;
+
+namespace Kwik.Streams;
+
+/// <summary>What a public stream needs of its session.</summary>
+internal interface IStreamOwner
+{
+    /// <summary>The session's clock.</summary>
+    TimeProvider Time { get; }
+
+    /// <summary>Tells the client what the stream contains.</summary>
+    /// <exception cref="InvalidOperationException">This side is not the primary.</exception>
+    ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken);
+
+    /// <summary>The stream is closed and leaves the session's table. Called once.</summary>
+    void StreamClosed(KwikStream stream);
+}

@@ -1,0 +1,64 @@
+using Kwik.Data;
+
+namespace Kwik.Streams;
+
+public sealed partial class KwikStream
+{
+    private readonly TaskCompletionSource<ContentOffer?> _offer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>What the primary said this stream contains; null before it said so, and for streams that it writes itself.</summary>
+    public ContentOffer? Offer => _offer.Task.IsCompletedSuccessfully ? _offer.Task.Result : null;
+
+    /// <summary>
+    /// On a client: waits until it is known what the stream contains. Null when the primary writes bytes itself.
+    /// </summary>
+    /// <exception cref="KwikException">The stream failed; <see cref="KwikError.NotFound"/> when there is no such content.</exception>
+    public Task<ContentOffer?> GetOfferAsync(CancellationToken cancellationToken = default) => _offer.Task.WaitAsync(cancellationToken);
+
+    /// <summary>
+    /// On a primary: says that the whole stream is this content. The client fetches it from the servers that have it,
+    /// this one included. Excludes writing; completes the writes.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Something was written or offered, or this side is not a primary.</exception>
+    public async ValueTask OfferContentAsync(ContentOffer offer, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(offer);
+        offer.Validate();
+        if (_written > 0 || _writesCompleted || !_offer.TrySetResult(offer))
+        {
+            throw new InvalidOperationException($"Stream {Id} has been written to, completed or offered already.");
+        }
+
+        await _owner.OfferAsync(this, offer, cancellationToken);
+        CompleteWrites(offer.Length);
+    }
+
+    /// <summary>On a client: the primary's offer arrived. False when it contradicts what is known.</summary>
+    internal bool TryApplyOffer(ContentOffer offer)
+    {
+        if (_offer.Task.IsCompleted)
+        {
+            return false;
+        }
+
+        Incoming.Verify(offer);
+        return Incoming.TrySetFinalSize(offer.Length) && _offer.TrySetResult(offer);
+    }
+
+    private void ConcludeNoOffer(int bytes)
+    {
+        if (bytes > 0 && !_offer.TrySetResult(null) && _offer.Task is { IsCompletedSuccessfully: true, Result: not null })
+        {
+            throw Violation("The primary writes to a stream that it has offered.");
+        }
+    }
+
+    private void FailOffer(KwikException fault)
+    {
+        if (_offer.TrySetException(fault))
+        {
+            // Nobody may be waiting; the same fault is thrown by every read.
+            _ = _offer.Task.Exception;
+        }
+    }
+}

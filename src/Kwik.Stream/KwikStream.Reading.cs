@@ -1,0 +1,140 @@
+using Kwik.Data;
+
+namespace Kwik.Streams;
+
+public sealed partial class KwikStream
+{
+    /// <summary>
+    /// Reads the next bytes in order, whoever sent them; 0 is the end. Cancelling leaves the stream as it was: the next
+    /// read continues.
+    /// </summary>
+    /// <exception cref="KwikException">The stream failed; for offered content, <see cref="KwikError.ContentMismatch"/>
+    /// instead of the end when the bytes are not the ones that the primary vouched for.</exception>
+    /// <exception cref="InvalidOperationException">Another read is pending.</exception>
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        Incoming.ReadAsync(buffer, cancellationToken);
+
+    /// <inheritdoc cref="ReadAsync(Memory{byte}, CancellationToken)"/>
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    }
+
+    /// <summary>Blocks; prefer <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
+    public override int Read(byte[] buffer, int offset, int count)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        int read = 0;
+        Wait(async () => read = await ReadAsync(buffer.AsMemory(offset, count)));
+        return read;
+    }
+
+    /// <summary>Not supported.</summary>
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException("A KwikStream does not seek.");
+
+    /// <summary>Not supported.</summary>
+    public override void SetLength(long value) => throw new NotSupportedException("A KwikStream has no length that could be set.");
+
+    /// <summary>Moves what the peer writes on Main into the aggregator, until it ends. Never throws.</summary>
+    private async Task ReceiveMainAsync()
+    {
+        try
+        {
+            await ReceiveFramesAsync();
+        }
+        catch (KwikException e)
+        {
+            _main.AbortReads(e.Code);
+            Fail(new KwikException(e.Code, e.Side, e.Message, e, e.PathId, Id));
+        }
+    }
+
+    private async Task ReceiveFramesAsync()
+    {
+        var pieces = new List<Lease>();
+        long offset = 0;
+        while (await _frames.ReadFrameAsync() is { } frame)
+        {
+            if (frame.Type == StreamFrameType.Close)
+            {
+                await EndOfMainAsync(frame);
+                return;
+            }
+
+            if (frame.Type != StreamFrameType.Data || (frame.Offset >= 0 && frame.Offset < offset))
+            {
+                throw Violation("Main carries data frames with growing offsets, and one close frame.");
+            }
+
+            offset = frame.Offset < 0 ? offset : frame.Offset;
+            ConcludeNoOffer(frame.DataLength);
+            await Incoming.WaitForWindowAsync(offset, offset + frame.DataLength);
+            await _frames.ReadPayloadAsync(frame, pieces);
+            offset = Place(MainSource, offset, pieces);
+        }
+
+        throw new KwikException(
+            KwikError.PrimaryLost, KwikErrorSide.Remote, $"The peer ended stream {Id} without saying how long it is.", streamId: Id);
+    }
+
+    private async ValueTask EndOfMainAsync(StreamFrame close)
+    {
+        if (!Incoming.TrySetFinalSize(close.Offset))
+        {
+            throw new KwikException(
+                KwikError.FinalSize,
+                KwikErrorSide.Remote,
+                $"The peer says that stream {Id} has {close.Offset} bytes, which contradicts what was known.",
+                streamId: Id);
+        }
+
+        if (await _frames.ReadFrameAsync() is not null)
+        {
+            throw Violation("Nothing follows a close frame.");
+        }
+    }
+
+    /// <summary>Hands pieces over, which start at <paramref name="offset"/>; empties the list and returns the offset behind them.</summary>
+    internal long Place(int source, long offset, List<Lease> pieces)
+    {
+        int next = 0;
+        try
+        {
+            while (next < pieces.Count)
+            {
+                int length = pieces[next].Length;
+                AcceptResult result = Incoming.Accept(source, offset, pieces[next++]);
+                ThrowIfRefused(result, source, offset);
+                offset += length;
+            }
+        }
+        finally
+        {
+            pieces.Slice(next, pieces.Count - next).ForEach(piece => piece.Return());
+            pieces.Clear();
+        }
+
+        return offset;
+    }
+
+    private void ThrowIfRefused(AcceptResult result, int source, long offset)
+    {
+        (KwikError code, string what) = result.Outcome switch
+        {
+            AcceptOutcome.FinalSize => (KwikError.FinalSize, "is beyond the end of the stream"),
+            AcceptOutcome.Overflow => (KwikError.SecondaryStreamOverflow, "exceeds MaxPendingBytes or MaxGaps"),
+            AcceptOutcome.Rejected =>
+                (KwikError.StreamMappingConflict, $"differs from what path {result.OtherSource} sent"),
+            _ => (KwikError.None, ""),
+        };
+        if (code != KwikError.None)
+        {
+            throw new KwikException(
+                code, KwikErrorSide.Remote, $"A piece at offset {offset} of stream {Id} from path {source} {what}.", null, source, Id);
+        }
+    }
+
+    private KwikException Violation(string what) => new(
+        KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"{what} (stream {Id})", streamId: Id);
+}
