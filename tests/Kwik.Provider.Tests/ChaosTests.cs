@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.Quic;
+using Kwik.Relay;
 
 namespace Kwik.Provider.Tests;
 
@@ -30,7 +32,18 @@ public sealed class ChaosTests
     }
 
     [Fact]
-    public async Task Streams_AbortedCancelledDisposedAndClosedAtRandom_NeverDeliverAWrongByteNorHang()
+    public Task Streams_AbortedCancelledDisposedAndClosedAtRandom_NeverDeliverAWrongByteNorHang() => LiveAsync(link: null);
+
+    [Fact]
+    public Task Streams_TheSameOverALinkThatLosesAndReorders_NeverDeliverAWrongByteNorHang() => LiveAsync(new LinkOptions
+    {
+        Delay = TimeSpan.FromMilliseconds(1),
+        Loss = 0.02,
+        Reordering = 0.03,
+        Duplication = 0.01,
+    });
+
+    private static async Task LiveAsync(LinkOptions? link)
     {
         int seed = int.TryParse(Environment.GetEnvironmentVariable("KWIK_SEED"), CultureInfo.InvariantCulture, out int given)
             ? given
@@ -39,13 +52,17 @@ public sealed class ChaosTests
         try
         {
             await using QuicListener listener = await Loopback.ListenAsync();
+            using UdpRelay? relay = link is null
+                ? null
+                : UdpRelay.Start(new() { Target = listener.LocalEndPoint, Seed = (ulong)seed, ToServer = link, ToClient = link });
+            IPEndPoint remote = relay?.LocalEndPoint ?? listener.LocalEndPoint;
             var clock = Stopwatch.StartNew();
             await Task.WhenAll(Enumerable.Range(0, Workers).Select(async worker =>
             {
                 var random = new Random(seed + worker);
                 while (clock.Elapsed < Duration)
                 {
-                    await LiveOneConnectionAsync(listener, random.Next(), counts, clock);
+                    await LiveOneConnectionAsync(listener, remote, random.Next(), counts, clock);
                 }
             })).WaitAsync(Duration + (2 * Patience.Limit));
         }
@@ -59,7 +76,12 @@ public sealed class ChaosTests
         Assert.True(counts.Connections >= Workers && counts.Streams >= 100 && counts.Finished > 0, $"{counts}");
     }
 
-    private static async Task LiveOneConnectionAsync(QuicListener listener, int seed, Counts counts, Stopwatch clock)
+    private static async Task LiveOneConnectionAsync(
+        QuicListener listener,
+        IPEndPoint remote,
+        int seed,
+        Counts counts,
+        Stopwatch clock)
     {
         var random = new Random(seed);
         // Workers take turns at the listener: each accepts what it connected.
@@ -68,7 +90,7 @@ public sealed class ChaosTests
         QuicConnection server;
         try
         {
-            (client, server) = await Loopback.ConnectAsync(listener);
+            (client, server) = await Loopback.ConnectAsync(listener, remote);
         }
         finally
         {

@@ -71,7 +71,9 @@ internal sealed class Loopback : IAsyncDisposable
         Action<QuicClientConnectionOptions>? client = null)
     {
         QuicConnection connected = await ConnectAsync(remote, client);
-        return (connected, await AcceptFromAsync(listener, connected.LocalEndPoint).Bounded());
+        // Behind a relay the server sees the relay's port.
+        bool direct = remote is not IPEndPoint { Port: int port } || port == listener.LocalEndPoint.Port;
+        return (connected, await AcceptFromAsync(listener, direct ? connected.LocalEndPoint.Port : null).Bounded());
     }
 
     /// <summary>The client's half; as above, with the same retries.</summary>
@@ -138,14 +140,14 @@ internal sealed class Loopback : IAsyncDisposable
     }
 
     /// <summary>Accepts until the connection of this client comes; an attempt that it gave up may stand before it.</summary>
-    private static async Task<QuicConnection> AcceptFromAsync(QuicListener listener, IPEndPoint client)
+    private static async Task<QuicConnection> AcceptFromAsync(QuicListener listener, int? clientPort)
     {
         while (true)
         {
             try
             {
                 QuicConnection accepted = await listener.AcceptConnectionAsync();
-                if (accepted.RemoteEndPoint.Port == client.Port)
+                if (clientPort is null || accepted.RemoteEndPoint.Port == clientPort)
                 {
                     return accepted;
                 }
