@@ -184,6 +184,6 @@ build_managed() {
         fail "please install the .NET 10 SDK: the dotnet at $(command -v dotnet) has none (https://dot.net/download)"
     fi
     say "building $project, $configuration (the first time takes a minute or two)"
-    logged "$name" run_dotnet build "$root/$project" -c "$configuration" -nologo -v quiet -nodeReuse:false
+    logged "$name" run_dotnet build "$root/$project" -c "$configuration" -nologo -v quiet -clp:NoSummary -nodeReuse:false
     stamp "$name" "$sources"
 }
