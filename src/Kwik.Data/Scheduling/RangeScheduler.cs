@@ -17,26 +17,35 @@ internal readonly record struct RangeLease(long RequestId, int Source, long Offs
 /// </remarks>
 internal sealed class RangeScheduler
 {
-    /// <summary>Bytes of one lease: four leaves of the default size.</summary>
-    public const int LeaseLength = 1024 * 1024;
+    /// <summary>Most bytes of one lease: four leaves of the default size. Less for small windows.</summary>
+    public const int MaxLeaseLength = 1024 * 1024;
+
+    // A window holds at least this many leases, so that several sources always have work.
+    private const int LeasesPerWindow = 8;
 
     /// <summary>Leases that one source may have.</summary>
     public const int LeasesPerSource = 2;
 
+    private readonly Func<long> _nextRequestId;
     private readonly long _length;
     private readonly long _window;
+    private readonly long _leaseLength;
     private readonly Dictionary<long, (RangeLease Lease, long Received)> _leases = [];
     private readonly SortedDictionary<int, long> _outstanding = [];
 
     // Ranges that came back, by offset; they precede everything that was never leased.
     private readonly SortedDictionary<long, long> _returned = [];
     private long _nextOffset;
-    private long _nextRequestId;
 
-    public RangeScheduler(long length, long window)
+    /// <param name="length">Bytes of the content.</param>
+    /// <param name="window">Bytes behind the reader's offset that may be leased.</param>
+    /// <param name="nextRequestId">Gives a number that no lease has had, on any connection that the leases are asked on.</param>
+    public RangeScheduler(long length, long window, Func<long> nextRequestId)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(window, LeaseLength);
+        ArgumentOutOfRangeException.ThrowIfLessThan(window, LeasesPerWindow);
         _length = length;
+        _nextRequestId = nextRequestId;
+        _leaseLength = Math.Min(MaxLeaseLength, window / LeasesPerWindow);
         _window = window;
     }
 
@@ -64,17 +73,18 @@ internal sealed class RangeScheduler
 
     /// <summary>
     /// The next lease to ask for, if there is one for a source with room, within the window behind
-    /// <paramref name="readOffset"/>. Call until false after every event.
+    /// <paramref name="readOffset"/>. Call until false after every event. <paramref name="isFree"/> tells which sources
+    /// take requests now; null: all.
     /// </summary>
-    public bool TryLease(long readOffset, out RangeLease lease)
+    public bool TryLease(long readOffset, out RangeLease lease, Predicate<int>? isFree = null)
     {
         lease = default;
-        if (!TryPickSource(out int source) || !TryPickRange(readOffset, out long offset, out long length))
+        if (!TryPickSource(isFree, out int source) || !TryPickRange(readOffset, out long offset, out long length))
         {
             return false;
         }
 
-        lease = new(_nextRequestId++, source, offset, length);
+        lease = new(_nextRequestId(), source, offset, length);
         _leases.Add(lease.RequestId, (lease, 0));
         _outstanding[source] += length;
         return true;
@@ -114,13 +124,14 @@ internal sealed class RangeScheduler
         }
     }
 
-    private bool TryPickSource(out int source)
+    private bool TryPickSource(Predicate<int>? isFree, out int source)
     {
         source = -1;
         long least = long.MaxValue;
         foreach ((int candidate, long outstanding) in _outstanding)
         {
-            if (outstanding < least && _leases.Values.Count(entry => entry.Lease.Source == candidate) < LeasesPerSource)
+            if (outstanding < least && (isFree?.Invoke(candidate) ?? true)
+                && _leases.Values.Count(entry => entry.Lease.Source == candidate) < LeasesPerSource)
             {
                 (source, least) = (candidate, outstanding);
             }
@@ -140,9 +151,9 @@ internal sealed class RangeScheduler
         }
 
         offset = _nextOffset;
-        length = Math.Min(LeaseLength, limit - offset);
+        length = Math.Min(_leaseLength, limit - offset);
         // A sliver at the edge of the window waits until the reader has moved on; the end of the content does not.
-        if (length <= 0 || (length < LeaseLength && limit < _length))
+        if (length <= 0 || (length < _leaseLength && limit < _length))
         {
             return false;
         }

@@ -1,0 +1,96 @@
+using Google.Protobuf;
+using Kwik.Data;
+using Kwik.Streams;
+using WireOffer = Kwik.Data.Wire.ContentOffer;
+
+namespace Kwik.Sessions;
+
+public sealed partial class ClientSession
+{
+    // Offers for streams that the primary opened and whose header has not arrived yet.
+    private readonly Dictionary<long, WireOffer> _earlyOffers = [];
+
+    /// <summary>Early offers that may wait; a correct primary has at most one for each stream that it may open.</summary>
+    private const int MaxEarlyOffers = 16;
+
+    private void OnOffer(WireOffer offer)
+    {
+        if (offer.Root.Length != ContentRoot.Size || offer.Length > (ulong)ContentOffer.MaxLength
+            || !ContentHasher.IsLeafSize(offer.LeafSize))
+        {
+            throw Violation($"An offer for stream {offer.KwikStreamId} has values out of range.");
+        }
+
+        KwikStream? stream;
+        lock (_gate)
+        {
+            stream = _streams.Find((long)offer.KwikStreamId);
+            if (stream is null && IsPrimarys(offer.KwikStreamId))
+            {
+                if (_earlyOffers.Count == MaxEarlyOffers)
+                {
+                    throw Violation($"More than {MaxEarlyOffers} offers wait for streams that were not opened.");
+                }
+
+                _earlyOffers[(long)offer.KwikStreamId] = offer;
+            }
+        }
+
+        if (stream is not null)
+        {
+            Apply(stream, offer);
+        }
+    }
+
+    /// <summary>A stream of the primary's has arrived; its offer may have come before it.</summary>
+    private void OnAccepted(KwikStream stream)
+    {
+        WireOffer? offer;
+        lock (_gate)
+        {
+            _earlyOffers.Remove(stream.Id, out offer);
+        }
+
+        if (offer is not null)
+        {
+            Apply(stream, offer);
+        }
+    }
+
+    private void Apply(KwikStream stream, WireOffer wire)
+    {
+        var offer = new ContentOffer(new ContentRoot(wire.Root.Span), (long)wire.Length, (int)wire.LeafSize);
+        if (!stream.TryApplyOffer(offer))
+        {
+            // Not the session's end: the application of the primary made a mistake with one stream.
+            stream.Abort(KwikError.MetadataProtocolViolation);
+            return;
+        }
+
+        if (offer.Length > 0)
+        {
+            Fetch(stream, offer, wire.Grant);
+        }
+    }
+
+    private void Fetch(KwikStream stream, ContentOffer offer, ByteString grant)
+    {
+        var fetch = new ContentFetch(
+            stream, offer, grant, _options.Aggregation.MaxPendingBytes, _mappings, () => Interlocked.Increment(ref _lastRequestId));
+        lock (_gate)
+        {
+            _fetches.Add(stream.Id, fetch);
+        }
+
+        foreach (KwikPath path in _paths.Alive())
+        {
+            fetch.AddPath(path);
+        }
+    }
+
+    // QUIC ids of streams that a server opened are odd.
+    private static bool IsPrimarys(ulong streamId) => (streamId & 1) == 1;
+
+    private static KwikException Violation(string what) =>
+        new(KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, what, pathId: 0);
+}

@@ -1,0 +1,172 @@
+using Kwik.Data;
+using Kwik.Data.Wire;
+using Kwik.Streams;
+using Microsoft.Extensions.Logging;
+using ContentOffer = Kwik.Data.ContentOffer;
+
+namespace Kwik.Sessions;
+
+/// <summary>
+/// A client's session: one connection to a primary server, which alone opens streams here, and connections to the
+/// secondary servers that the primary names. Safe for concurrent use.
+/// </summary>
+/// <remarks>
+/// Ends with its primary connection: every stream then fails with <see cref="KwikError.PrimaryLost"/>. A secondary that
+/// is lost costs time, not bytes.
+/// </remarks>
+public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
+{
+    private readonly KwikClientOptions _options;
+    private readonly SessionEnvironment _environment;
+    private readonly ILogger _log;
+    private readonly KwikPath _primary;
+    private readonly PublicStreams _streams;
+    private readonly StreamMappingManager _mappings = new();
+    private readonly SecondaryStreamHandler _secondaries;
+    private readonly PathTable _paths;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Lock _gate = new();
+    private readonly Dictionary<long, ContentFetch> _fetches = [];
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _running = Task.CompletedTask;
+    private long _lastRequestId;
+    private int _closing;
+
+    private ClientSession(
+        KwikClientOptions options, SessionEnvironment environment, TransportConnectOptions target, KwikPath primary, Guid id)
+    {
+        _options = options;
+        _environment = environment;
+        _log = options.LoggerFactory.CreateLogger<ClientSession>();
+        _primary = primary;
+        Id = id;
+        _streams = new PublicStreams(primary.Connection, this, options.Aggregation, environment.Pool);
+        _secondaries = new SecondaryStreamHandler(_mappings, environment.Pool);
+        _paths = new PathTable(options.MaxPaths, environment, target, id);
+        _paths.Add(primary);
+    }
+
+    /// <summary>Names the session on every server; chosen by the primary.</summary>
+    public Guid Id { get; }
+
+    /// <summary>Ends when the session has: normally after a close by either side, else with the reason.</summary>
+    public Task Closed => _closed.Task;
+
+    TimeProvider IStreamOwner.Time => _environment.Time;
+
+    internal static async Task<ClientSession> ConnectAsync(
+        KwikClientOptions options, SessionEnvironment environment, CancellationToken cancellationToken)
+    {
+        TransportConnectOptions target = await TargetAsync(options, environment.Time, cancellationToken);
+        (KwikPath primary, Authenticated answer) = await PathConnector.ConnectAsync(
+            environment, target, pathId: 0, new Authenticate { Role = Role.Primary }, cancellationToken);
+        var session = new ClientSession(options, environment, target, primary, new Guid(answer.SessionId.Span, bigEndian: true));
+        session._running = Background.Start(session.RunAsync);
+        return session;
+    }
+
+    /// <summary>Opens a public stream to the primary, waiting while its limit is reached.</summary>
+    /// <exception cref="KwikException">The session has ended.</exception>
+    public Task<KwikStream> OpenStreamSync(CancellationToken cancellationToken = default) => _streams.OpenAsync(cancellationToken);
+
+    /// <summary>The next public stream that the primary opened. Never a stream of any other server.</summary>
+    /// <exception cref="KwikException">The session has ended.</exception>
+    public Task<KwikStream> AcceptStream(CancellationToken cancellationToken = default) => _streams.AcceptAsync(cancellationToken);
+
+    /// <summary>Every path of the session, the lost ones included.</summary>
+    public IReadOnlyList<PathInfo> GetAllPaths() => _paths.Snapshot();
+
+    /// <summary>The paths that data can be asked of now.</summary>
+    public IReadOnlyList<PathInfo> GetActivePaths() => [.. _paths.Snapshot().Where(path => path.State == PathState.Active)];
+
+    /// <summary>The paths that were lost.</summary>
+    public IReadOnlyList<PathInfo> GetDeadPaths() => [.. _paths.Snapshot().Where(path => path.State == PathState.Dead)];
+
+    /// <summary>
+    /// Closes the streams, each with a bounded time for what was written, then every connection. May be called twice, from
+    /// anywhere, at any moment; every call returns when the session has ended.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _closing, 1) == 0)
+        {
+            await _streams.CloseAsync();
+            _primary.Control.Send(new ControlFrame { SessionClose = new SessionClose() });
+            foreach (KwikPath path in _paths.Alive())
+            {
+                await path.Control.CloseAsync(SessionTimeouts.Close, _environment.Time);
+            }
+
+            _stopping.Cancel();
+        }
+
+        await _running;
+    }
+
+    ValueTask IStreamOwner.OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken) =>
+        throw new InvalidOperationException("Only a primary server offers content.");
+
+    void IStreamOwner.StreamClosed(KwikStream stream)
+    {
+        _streams.Remove(stream);
+        ContentFetch? fetch;
+        lock (_gate)
+        {
+            _fetches.Remove(stream.Id, out fetch);
+        }
+
+        if (fetch is not null)
+        {
+            fetch.End();
+            foreach (KwikPath path in _paths.Alive())
+            {
+                path.Control.Send(new ControlFrame { StreamClosed = new StreamClosed { KwikStreamId = (ulong)stream.Id } });
+            }
+        }
+    }
+
+    private static async Task<TransportConnectOptions> TargetAsync(
+        KwikClientOptions options, TimeProvider time, CancellationToken cancellationToken)
+    {
+        (string host, int port) = options.Primary is System.Net.DnsEndPoint name
+            ? (name.Host, name.Port)
+            : (((System.Net.IPEndPoint)options.Primary).Address.ToString(), ((System.Net.IPEndPoint)options.Primary).Port);
+        return new TransportConnectOptions
+        {
+            RemoteEndPoint = await AddressResolver.ResolveAsync(host, port, cancellationToken),
+            ServerName = options.ServerName ?? host,
+            Pins = options.Pins,
+            TrustedRoots = options.TrustedRoots,
+            AcceptAnyServer = options.AcceptAnyPrimary,
+            ClientCertificate = options.ClientCertificate
+                ?? KwikCertificate.CreateSelfSigned(["kwik-client"], TimeSpan.FromDays(30), time.GetUtcNow()),
+            HandshakeTimeout = options.ConnectTimeout,
+            InboundBidirectionalStreams = options.MaxPublicStreams,
+            InboundUnidirectionalStreams = PathTable.InternalStreamsPerPath,
+        };
+    }
+
+    /// <summary>Lives as long as the primary connection, and then waits for everything else to end.</summary>
+    private async Task RunAsync()
+    {
+        await RunPathAsync(_primary);
+        await _paths.JoinAsync();
+        if (_primary.Fault is { Code: not KwikError.None } fault)
+        {
+            _closed.TrySetException(fault);
+            _ = _closed.Task.Exception;
+        }
+        else
+        {
+            _closed.TrySetResult();
+        }
+    }
+
+    private void OnPrimaryEnded(KwikException reason)
+    {
+        _stopping.Cancel();
+        _streams.Fail(reason.Code == KwikError.None
+            ? new KwikException(KwikError.Cancelled, reason.Side, "The session was closed.", reason)
+            : new KwikException(KwikError.PrimaryLost, reason.Side, $"The primary server was lost. {reason.Message}", reason, 0));
+    }
+}

@@ -1,0 +1,201 @@
+using System.Diagnostics.CodeAnalysis;
+using Google.Protobuf;
+using Kwik.Data;
+using Kwik.Data.Wire;
+using Kwik.Streams;
+using ContentOffer = Kwik.Data.ContentOffer;
+
+namespace Kwik.Sessions;
+
+/// <summary>
+/// Fetches one offered content into one public stream, from every path that has it: asks what the scheduler says, and
+/// tells it what came. Safe for concurrent use.
+/// </summary>
+internal sealed class ContentFetch : IRangeReceiver
+{
+    private readonly KwikStream _stream;
+    private readonly ByteString _root;
+    private readonly ByteString _grant;
+    private readonly StreamMappingManager _mappings;
+    private readonly Lock _gate = new();
+    private readonly RangeScheduler _scheduler;
+    private readonly Dictionary<int, Source> _sources = [];
+    private readonly Dictionary<long, StreamMapping> _asked = [];
+    private bool _ended;
+
+    public ContentFetch(
+        KwikStream stream, ContentOffer offer, ByteString grant, long window, StreamMappingManager mappings, Func<long> nextRequestId)
+    {
+        _stream = stream;
+        _root = ByteString.CopyFrom(offer.Root.ToByteArray());
+        _grant = grant;
+        _mappings = mappings;
+        _scheduler = new RangeScheduler(offer.Length, window, nextRequestId);
+        stream.Incoming.ReaderMoved = Pump;
+    }
+
+    // A path that is asked for this content; it has been shown the grant with the first request.
+    private sealed class Source(KwikPath path)
+    {
+        public KwikPath Path => path;
+
+        public bool HasGrant { get; set; }
+    }
+
+    /// <summary>A server can be asked from now on.</summary>
+    public void AddPath(KwikPath path)
+    {
+        lock (_gate)
+        {
+            if (_ended || !_sources.TryAdd(path.Id, new Source(path)))
+            {
+                return;
+            }
+
+            _scheduler.AddSource(path.Id);
+        }
+
+        Pump();
+    }
+
+    /// <summary>A server is gone, or does not have the content: others are asked for what it owes.</summary>
+    public void RemovePath(int pathId, KwikException reason)
+    {
+        Source? source;
+        List<StreamMapping> lost;
+        bool nobodyLeft;
+        lock (_gate)
+        {
+            if (!_sources.Remove(pathId, out source))
+            {
+                return;
+            }
+
+            lost = [.. _asked.Values.Where(mapping => mapping.PathId == pathId)];
+            lost.ForEach(mapping => _asked.Remove(mapping.RequestId));
+            _scheduler.RemoveSource(pathId);
+            nobodyLeft = _sources.Count == 0 && !_scheduler.IsComplete && !_ended;
+        }
+
+        Cancel(lost);
+        source.Path.CountRequests(-lost.Count);
+        if (nobodyLeft)
+        {
+            _stream.Fail(new KwikException(
+                reason.Code, reason.Side, $"No server is left that can send stream {_stream.Id}. {reason.Message}", reason, pathId, _stream.Id));
+            return;
+        }
+
+        Pump();
+    }
+
+    /// <summary>A server said no to a request: it is not asked for this content again.</summary>
+    public void Refused(int pathId, KwikError error) => RemovePath(pathId, new KwikException(
+        error == KwikError.None ? KwikError.Internal : error, KwikErrorSide.Remote, $"Path {pathId} refused ({error}).", null, pathId));
+
+    /// <summary>The stream is closed: nothing more is asked, and what is under way is stopped.</summary>
+    public void End()
+    {
+        List<(StreamMapping Mapping, KwikPath Path)> open;
+        lock (_gate)
+        {
+            _ended = true;
+            open = [.. _asked.Values.Select(mapping => (mapping, _sources[mapping.PathId].Path))];
+            _asked.Clear();
+        }
+
+        Cancel(open.ConvertAll(entry => entry.Mapping));
+        foreach ((StreamMapping mapping, KwikPath path) in open)
+        {
+            path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)mapping.RequestId } }, urgent: true);
+            path.CountRequests(-1);
+        }
+    }
+
+    /// <summary>Asks for whatever may be asked for now.</summary>
+    public void Pump()
+    {
+        // Read before the lock: the stream has a lock of its own.
+        long readOffset = _stream.Incoming.ReadOffset;
+        while (TryAsk(readOffset, out KwikPath? path, out RangeRequest? request))
+        {
+            path.CountRequests(1);
+            path.Control.Send(new ControlFrame { RangeRequest = request });
+        }
+    }
+
+    void IRangeReceiver.RangeReceived(StreamMapping mapping, long bytes)
+    {
+        lock (_gate)
+        {
+            if (_asked.ContainsKey(mapping.RequestId))
+            {
+                _scheduler.Received(mapping.RequestId, bytes);
+                _sources[mapping.PathId].Path.CountBytes(bytes);
+            }
+        }
+    }
+
+    void IRangeReceiver.RangeEnded(StreamMapping mapping, bool complete)
+    {
+        KwikPath path;
+        lock (_gate)
+        {
+            if (!_asked.Remove(mapping.RequestId))
+            {
+                return;
+            }
+
+            path = _sources[mapping.PathId].Path;
+            _scheduler.GiveBack(mapping.RequestId);
+        }
+
+        path.CountRequests(-1);
+        if (!complete)
+        {
+            Refused(mapping.PathId, KwikError.PathLost);
+            return;
+        }
+
+        Pump();
+    }
+
+    private bool TryAsk(long readOffset, [NotNullWhen(true)] out KwikPath? path, [NotNullWhen(true)] out RangeRequest? request)
+    {
+        (path, request) = (null, null);
+        lock (_gate)
+        {
+            if (_ended || !_scheduler.TryLease(readOffset, out RangeLease lease, id => _sources[id].Path.TakesRequests))
+            {
+                return false;
+            }
+
+            Source source = _sources[lease.Source];
+            path = source.Path;
+            request = new RangeRequest
+            {
+                RequestId = (ulong)lease.RequestId,
+                KwikStreamId = (ulong)_stream.Id,
+                Root = _root,
+                Offset = (ulong)lease.Offset,
+                Length = (ulong)lease.Length,
+                Grant = source.HasGrant || path.Role == ServerRole.Primary ? ByteString.Empty : _grant,
+            };
+            source.HasGrant = true;
+            var mapping = new StreamMapping(path.Id, lease.RequestId, _stream, lease.Offset, lease.Length, this);
+            _asked.Add(lease.RequestId, mapping);
+            _mappings.Expect(mapping);
+        }
+
+        return true;
+    }
+
+    private void Cancel(List<StreamMapping> mappings)
+    {
+        foreach (StreamMapping mapping in mappings)
+        {
+            _mappings.Forget(mapping);
+            mapping.Cancel();
+        }
+    }
+}

@@ -1,0 +1,181 @@
+using Kwik.Data;
+using Kwik.Data.Wire;
+using Kwik.Streams;
+
+namespace Kwik.Sessions;
+
+/// <summary>
+/// The control stream of one connection. Frames may be sent from anywhere and never wait; one task writes them, urgent
+/// ones first. One reader.
+/// </summary>
+internal sealed class ControlChannel
+{
+    /// <summary>Bytes that may wait to be written; a peer that does not read its control stream for so long is gone.</summary>
+    private const int MaxQueuedBytes = 4 * 1024 * 1024;
+
+    private readonly ITransportStream _stream;
+    private readonly Lock _gate = new();
+    private readonly Queue<byte[]> _urgent = new();
+    private readonly Queue<byte[]> _normal = new();
+    private readonly AsyncSignal _queued = new();
+    private readonly Task _writing;
+    private readonly byte[] _buffer = new byte[4096];
+    private int _start;
+    private int _end;
+    private int _queuedBytes;
+    private bool _closing;
+
+    public ControlChannel(ITransportStream stream)
+    {
+        _stream = stream;
+        _writing = Background.Start(WriteAsync);
+    }
+
+    /// <summary>Opens the control stream of a client: its header goes out with the first frame.</summary>
+    public static async ValueTask<ControlChannel> OpenAsync(ITransportConnection connection, CancellationToken cancellationToken)
+    {
+        ITransportStream stream = await connection.OpenStreamAsync(bidirectional: true, cancellationToken);
+        var header = new byte[StreamHeader.Size];
+        new StreamHeader(0, StreamType.Control).Write(header);
+        var channel = new ControlChannel(stream);
+        channel.Enqueue(header, urgent: true);
+        return channel;
+    }
+
+    /// <summary>Queues a frame. Does nothing once the stream has ended: its reader is told.</summary>
+    /// <exception cref="KwikException">The peer has not read for so long that the queue is full.</exception>
+    public void Send(ControlFrame frame, bool urgent = false) => Enqueue(ControlCodec.Encode(frame), urgent);
+
+    /// <summary>The next frame; null when the peer ended the stream.</summary>
+    /// <exception cref="KwikException">The connection ended, or the peer sent what no correct peer sends.</exception>
+    public async ValueTask<ControlFrame?> ReceiveAsync(int maxFrameSize = ControlCodec.MaxFrameSize)
+    {
+        int prefix;
+        ulong size;
+        while ((prefix = VarInt.Read(_buffer.AsSpan(_start, _end - _start), out size)) == 0)
+        {
+            bool empty = _start == _end;
+            if (await FillAsync() == 0)
+            {
+                return empty ? null : throw Violation("ended inside a frame");
+            }
+        }
+
+        if (prefix < 0 || size > (ulong)maxFrameSize)
+        {
+            throw Violation($"carries a frame of more than {maxFrameSize} bytes");
+        }
+
+        _start += prefix;
+        var message = new byte[size];
+        int have = Math.Min(message.Length, _end - _start);
+        _buffer.AsSpan(_start, have).CopyTo(message);
+        _start += have;
+        while (have < message.Length)
+        {
+            int read = await _stream.ReadAsync(message.AsMemory(have));
+            have += read > 0 ? read : throw Violation("ended inside a frame");
+        }
+
+        return ControlCodec.TryDecode(message) ?? throw Violation("carries bytes that are no frame");
+    }
+
+    /// <summary>Writes what is queued, then ends our side of the stream; a peer that does not read is not waited for. Never throws.</summary>
+    public async Task CloseAsync(TimeSpan timeout, TimeProvider time)
+    {
+        lock (_gate)
+        {
+            _closing = true;
+        }
+
+        _queued.Set();
+        try
+        {
+            await _writing.WaitAsync(timeout, time);
+        }
+        catch (TimeoutException)
+        {
+            Abort(KwikError.Timeout);
+        }
+    }
+
+    /// <summary>Ends both sides at once.</summary>
+    public void Abort(KwikError code)
+    {
+        _stream.AbortReads(code);
+        _stream.AbortWrites(code);
+    }
+
+    private void Enqueue(byte[] bytes, bool urgent)
+    {
+        lock (_gate)
+        {
+            if (_closing)
+            {
+                return;
+            }
+
+            if (_queuedBytes > MaxQueuedBytes)
+            {
+                throw new KwikException(
+                    KwikError.LimitExceeded, KwikErrorSide.Remote, "The peer has not read its control stream for too long.");
+            }
+
+            _queuedBytes += bytes.Length;
+            (urgent ? _urgent : _normal).Enqueue(bytes);
+        }
+
+        _queued.Set();
+    }
+
+    private async Task WriteAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                byte[]? next;
+                lock (_gate)
+                {
+                    if (!_urgent.TryDequeue(out next) && !_normal.TryDequeue(out next) && _closing)
+                    {
+                        break;
+                    }
+
+                    _queuedBytes -= next?.Length ?? 0;
+                }
+
+                await (next is null ? _queued.WaitAsync(CancellationToken.None) : _stream.WriteAsync(next));
+            }
+
+            _stream.CompleteWrites();
+        }
+        catch (KwikException)
+        {
+            // The connection ended; whoever reads this channel learns why.
+            lock (_gate)
+            {
+                _closing = true;
+                _urgent.Clear();
+                _normal.Clear();
+            }
+        }
+    }
+
+    private async ValueTask<int> FillAsync()
+    {
+        if (_start > 0)
+        {
+            _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
+            _end -= _start;
+            _start = 0;
+        }
+
+        int read = await _stream.ReadAsync(_buffer.AsMemory(_end));
+        _end += read;
+        return read;
+    }
+
+    private static KwikException Violation(string what) => new(
+        KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"The control stream {what}.");
+}

@@ -1,0 +1,82 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using Kwik.Data;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Kwik.Sessions;
+
+/// <summary>How a client connects, and what its session may use.</summary>
+public sealed record KwikClientOptions
+{
+    /// <summary>The primary server: an <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/> that is resolved once.</summary>
+    public required EndPoint Primary { get; init; }
+
+    /// <summary>The name that the primary's certificate must bear, also sent as SNI; default: the host of <see cref="Primary"/>.</summary>
+    public string? ServerName { get; init; }
+
+    /// <summary>
+    /// Keys of which the primary must hold one; at most two. Empty, the default: its certificate must chain to a trusted
+    /// root and bear the name.
+    /// </summary>
+    public IReadOnlyList<KeyHash> Pins { get; init; } = [];
+
+    /// <summary>Roots to trust instead of the system's; null, the default: the system's. Not used where there are pins.</summary>
+    public X509Certificate2Collection? TrustedRoots { get; init; }
+
+    /// <summary>
+    /// Accepts a primary with any certificate, and so anybody in its place. Refused unless the address is on loopback.
+    /// Default false.
+    /// </summary>
+    public bool AcceptAnyPrimary { get; init; }
+
+    /// <summary>
+    /// The certificate, with its private key, that names this client to every server of the session; null, the default: an
+    /// ephemeral one, made for the session.
+    /// </summary>
+    public X509Certificate2? ClientCertificate { get; init; }
+
+    /// <summary>Limits of each public stream's aggregation.</summary>
+    public AggregatorOptions Aggregation { get; init; } = new();
+
+    /// <summary>Public streams that the primary may have open: 1 to 10,000, default 128. Costs about 10 KiB for each that is open.</summary>
+    public int MaxPublicStreams { get; init; } = 128;
+
+    /// <summary>Servers that a session may use at once, the primary included: 1 to 64, default 8. Each is one QUIC connection.</summary>
+    public int MaxPaths { get; init; } = 8;
+
+    /// <summary>A connection that takes longer fails: 100 ms to 5 min, default 10 s. Each attempt of a path has this long.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Where the session logs; default: nowhere.</summary>
+    public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+
+    /// <summary>Checks the ranges.</summary>
+    /// <exception cref="ArgumentException">A value is missing or out of its range; the message names it.</exception>
+    public void Validate()
+    {
+        ArgumentNullException.ThrowIfNull(Primary);
+        if (Primary is not (IPEndPoint or DnsEndPoint))
+        {
+            throw new ArgumentException("The primary is an IPEndPoint or a DnsEndPoint.", nameof(Primary));
+        }
+
+        if (Pins.Count > 2)
+        {
+            throw new ArgumentException("At most two pins: the present key and the next.", nameof(Pins));
+        }
+
+        if (AcceptAnyPrimary && !(Primary is IPEndPoint literal && IPAddress.IsLoopback(literal.Address)))
+        {
+            throw new ArgumentException("AcceptAnyPrimary is for loopback addresses only.", nameof(AcceptAnyPrimary));
+        }
+
+        Aggregation.Validate();
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxPublicStreams, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPublicStreams, 10_000);
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxPaths, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPaths, 64);
+        ArgumentOutOfRangeException.ThrowIfLessThan(ConnectTimeout, TimeSpan.FromMilliseconds(100));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(ConnectTimeout, TimeSpan.FromMinutes(5));
+    }
+}

@@ -1,0 +1,218 @@
+using Google.Protobuf;
+using Kwik.Data;
+using Kwik.Data.Wire;
+using Kwik.Streams;
+using ContentOffer = Kwik.Data.ContentOffer;
+using WireOffer = Kwik.Data.Wire.ContentOffer;
+
+namespace Kwik.Sessions;
+
+/// <summary>
+/// A client on its primary server, which opens and accepts public streams, offers content, and names secondary servers.
+/// </summary>
+public sealed class PrimarySession : ServerSession, IStreamOwner
+{
+    private readonly PrimaryKey _signingKey;
+    private readonly PublicStreams _streams;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<long, ContentOffer> _offers = [];
+    private readonly Dictionary<int, TaskCompletionSource> _adding = [];
+    private int _lastPathId;
+    private KwikException? _ended;
+
+    internal PrimarySession(ServerLink link, Guid id, PrimaryKey signingKey)
+        : base(link, id)
+    {
+        _signingKey = signingKey;
+        _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool);
+    }
+
+    TimeProvider IStreamOwner.Time => Link.Environment.Time;
+
+    /// <summary>Opens a public stream to the client, waiting while its limit is reached.</summary>
+    /// <exception cref="KwikException">The session has ended.</exception>
+    public Task<KwikStream> OpenStreamSync(CancellationToken cancellationToken = default) => _streams.OpenAsync(cancellationToken);
+
+    /// <summary>The next public stream that the client opened.</summary>
+    /// <exception cref="KwikException">The session has ended.</exception>
+    public Task<KwikStream> AcceptStream(CancellationToken cancellationToken = default) => _streams.AcceptAsync(cancellationToken);
+
+    /// <summary>
+    /// Sends the client to another server. Returns the number of the path when the client has connected and authenticated
+    /// there.
+    /// </summary>
+    /// <exception cref="KwikException">The client refused, or could not connect; the code says why.</exception>
+    public async Task<int> AddPathAsync(SecondaryServer server, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        server.Validate();
+        var added = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int pathId;
+        lock (_gate)
+        {
+            if (_ended is not null)
+            {
+                throw Ended(_ended);
+            }
+
+            pathId = ++_lastPathId;
+            _adding.Add(pathId, added);
+        }
+
+        try
+        {
+            Link.Control.Send(new ControlFrame { AddPath = Describe(server, pathId) });
+            await WaitAsync(added).WaitAsync(cancellationToken);
+            return pathId;
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _adding.Remove(pathId);
+            }
+        }
+    }
+
+    ValueTask IStreamOwner.OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            if (_ended is not null)
+            {
+                throw Ended(_ended);
+            }
+
+            _offers.Add(stream.Id, offer);
+        }
+
+        byte[] root = offer.Root.ToByteArray();
+        var grant = new Grant
+        {
+            SessionId = ByteString.CopyFrom(Id.ToByteArray(bigEndian: true)),
+            ClientKey = ByteString.CopyFrom(ClientKey.Bytes),
+            Root = ByteString.CopyFrom(root),
+            Length = (ulong)offer.Length,
+            Expires = (Link.Environment.Time.GetUtcNow() + StatementVerifier.Lifetime).ToUnixTimeSeconds(),
+        };
+        Link.Control.Send(new ControlFrame
+        {
+            ContentOffer = new WireOffer
+            {
+                KwikStreamId = (ulong)stream.Id,
+                Root = grant.Root,
+                Length = grant.Length,
+                LeafSize = (uint)offer.LeafSize,
+                Grant = ByteString.CopyFrom(_signingKey.Sign(new Statement { Grant = grant })),
+            },
+        });
+        return ValueTask.CompletedTask;
+    }
+
+    void IStreamOwner.StreamClosed(KwikStream stream) => _streams.Remove(stream);
+
+    private protected override bool Admits(RangeRequest request)
+    {
+        lock (_gate)
+        {
+            return _offers.TryGetValue((long)request.KwikStreamId, out ContentOffer? offer)
+                && offer.Root == new ContentRoot(request.Root.Span)
+                && request.Offset + request.Length <= (ulong)offer.Length;
+        }
+    }
+
+    private protected override KwikError Dispatch(StreamHeader header, ITransportStream stream)
+    {
+        if (header.Type != StreamType.Main || !stream.CanWrite)
+        {
+            return KwikError.InvalidStreamRole;
+        }
+
+        _streams.Announce(_streams.AddInbound(stream));
+        return KwikError.None;
+    }
+
+    private protected override void OnControl(ControlFrame frame)
+    {
+        switch (frame.BodyCase)
+        {
+            case ControlFrame.BodyOneofCase.PathAdded:
+                OnPathAdded(frame.PathAdded);
+                break;
+            case ControlFrame.BodyOneofCase.StreamClosed:
+                lock (_gate)
+                {
+                    _offers.Remove((long)frame.StreamClosed.KwikStreamId);
+                }
+
+                break;
+        }
+    }
+
+    private protected override void OnEnding(KwikException reason)
+    {
+        List<TaskCompletionSource> waiting;
+        lock (_gate)
+        {
+            _ended = reason;
+            waiting = [.. _adding.Values];
+        }
+
+        waiting.ForEach(added => added.TrySetException(Ended(reason)));
+        _streams.Fail(Ended(reason));
+    }
+
+    private protected override Task CloseStreamsAsync() => _streams.CloseAsync();
+
+    private static KwikException Ended(KwikException reason) => new(
+        reason.Code == KwikError.None ? KwikError.Cancelled : reason.Code,
+        reason.Side,
+        $"The session with the client has ended. {reason.Message}",
+        reason);
+
+    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
+    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
+
+    private AddPath Describe(SecondaryServer server, int pathId)
+    {
+        long now = Link.Environment.Time.GetUtcNow().ToUnixTimeSeconds();
+        var token = new PathToken
+        {
+            SessionId = ByteString.CopyFrom(Id.ToByteArray(bigEndian: true)),
+            PathId = (uint)pathId,
+            ClientKey = ByteString.CopyFrom(ClientKey.Bytes),
+            NotBefore = now,
+            Expires = now + (long)StatementVerifier.Lifetime.TotalSeconds,
+        };
+        token.ServerKeys.AddRange(server.Pins.Select(pin => ByteString.CopyFrom(pin.Bytes)));
+        var path = new AddPath
+        {
+            PathId = (uint)pathId,
+            Host = server.Host,
+            Port = (uint)server.Port,
+            ServerName = server.ServerName ?? "",
+            PathToken = ByteString.CopyFrom(_signingKey.Sign(new Statement { PathToken = token })),
+        };
+        path.Pins.AddRange(token.ServerKeys);
+        return path;
+    }
+
+    private void OnPathAdded(PathAdded answer)
+    {
+        TaskCompletionSource? added;
+        lock (_gate)
+        {
+            _adding.TryGetValue((int)answer.PathId, out added);
+        }
+
+        if (answer.ErrorCode == 0)
+        {
+            added?.TrySetResult();
+            return;
+        }
+
+        KwikError code = QuicErrors.FromWire((long)answer.ErrorCode);
+        added?.TrySetException(new KwikException(
+            code, KwikErrorSide.Remote, $"The client could not add path {answer.PathId}: {code}.", null, (int)answer.PathId));
+    }
+}

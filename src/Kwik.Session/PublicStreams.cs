@@ -1,0 +1,128 @@
+using System.Threading.Channels;
+using Kwik.Data;
+using Kwik.Streams;
+
+namespace Kwik.Sessions;
+
+/// <summary>The public streams of a session, whichever side opened them. Safe for concurrent use.</summary>
+internal sealed class PublicStreams(
+    ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool)
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<long, KwikStream> _streams = [];
+    private readonly Channel<KwikStream> _accepted = Channel.CreateUnbounded<KwikStream>();
+    private KwikException? _fault;
+
+    /// <summary>Opens a stream, waiting while the peer's limit is reached.</summary>
+    public async Task<KwikStream> OpenAsync(CancellationToken cancellationToken)
+    {
+        ThrowIfEnded();
+        ITransportStream main = await connection.OpenStreamAsync(bidirectional: true, cancellationToken);
+        try
+        {
+            var header = new byte[StreamHeader.Size];
+            StreamHeader.Create(StreamType.Main).Write(header);
+            await main.WriteAsync(header).AsTask().WaitAsync(cancellationToken);
+        }
+        catch
+        {
+            main.AbortWrites(KwikError.Cancelled);
+            main.AbortReads(KwikError.Cancelled);
+            await main.DisposeAsync();
+            throw;
+        }
+
+        return Add(main);
+    }
+
+    /// <summary>The next stream that the peer opened.</summary>
+    public async Task<KwikStream> AcceptAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _accepted.Reader.ReadAsync(cancellationToken);
+        }
+        catch (ChannelClosedException)
+        {
+            ThrowIfEnded();
+            throw;
+        }
+    }
+
+    /// <summary>Takes over a Main stream of the peer's, behind its header; the application sees it after <see cref="Announce"/>.</summary>
+    public KwikStream AddInbound(ITransportStream main) => Add(main);
+
+    /// <summary>Shows a stream to the application.</summary>
+    public void Announce(KwikStream stream) => _accepted.Writer.TryWrite(stream);
+
+    public KwikStream? Find(long id)
+    {
+        lock (_gate)
+        {
+            return _streams.GetValueOrDefault(id);
+        }
+    }
+
+    public void Remove(KwikStream stream)
+    {
+        lock (_gate)
+        {
+            _streams.Remove(stream.Id);
+        }
+    }
+
+    /// <summary>Ends every stream, and every wait for one, with the reason for which the session ended.</summary>
+    public void Fail(KwikException fault)
+    {
+        lock (_gate)
+        {
+            _fault ??= fault;
+        }
+
+        _accepted.Writer.TryComplete();
+        foreach (KwikStream stream in Snapshot())
+        {
+            stream.Fail(fault);
+        }
+    }
+
+    /// <summary>Closes every stream; each gives its peer a bounded time to take what was written.</summary>
+    public Task CloseAsync() => Task.WhenAll(Snapshot().Select(stream => stream.DisposeAsync().AsTask()));
+
+    private KwikStream Add(ITransportStream main)
+    {
+        var stream = new KwikStream(main, owner, options, pool);
+        KwikException? fault;
+        lock (_gate)
+        {
+            _streams.Add(stream.Id, stream);
+            fault = _fault;
+        }
+
+        if (fault is not null)
+        {
+            stream.Fail(fault);
+        }
+
+        return stream;
+    }
+
+    private List<KwikStream> Snapshot()
+    {
+        lock (_gate)
+        {
+            return [.. _streams.Values];
+        }
+    }
+
+    private void ThrowIfEnded()
+    {
+        lock (_gate)
+        {
+            if (_fault is not null)
+            {
+                throw new KwikException(_fault.Code, _fault.Side, _fault.Message, _fault, _fault.PathId);
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+using System.Net;
+using Kwik.Data;
+using Kwik.Data.Wire;
+using Kwik.Streams;
+using Microsoft.Extensions.Logging;
+
+namespace Kwik.Sessions;
+
+/// <summary>What a server session is made of: a connection that has been admitted.</summary>
+internal sealed record ServerLink(
+    ITransportConnection Connection, ControlChannel Control, KwikListenerOptions Options, SessionEnvironment Environment);
+
+/// <summary>
+/// One client, seen from a server. Which kind of server it is, is the type: a <see cref="SecondarySession"/> has no way
+/// to open a public stream. Safe for concurrent use.
+/// </summary>
+public abstract class ServerSession : IAsyncDisposable
+{
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ILogger _log;
+    private readonly RangeServer? _ranges;
+    private int _closing;
+
+    private protected ServerSession(ServerLink link, Guid id)
+    {
+        Link = link;
+        Id = id;
+        _log = link.Options.LoggerFactory.CreateLogger(GetType());
+        _ranges = link.Options.ContentProvider is { } provider
+            ? new RangeServer(
+                link.Connection, link.Control, provider, Admits, link.Options.MaxRangeRequests, link.Environment.Pool)
+            : null;
+    }
+
+    /// <summary>Names the session on every server that takes part in it.</summary>
+    public Guid Id { get; }
+
+    /// <summary>The key that the client proved to hold.</summary>
+    public KeyHash ClientKey => Link.Connection.PeerKey;
+
+    /// <summary>The client's address.</summary>
+    public IPEndPoint RemoteEndPoint => Link.Connection.RemoteEndPoint;
+
+    /// <summary>Ends when the session has, whatever the reason. Never faults.</summary>
+    public Task Closed => _closed.Task;
+
+    private protected ServerLink Link { get; }
+
+    /// <summary>
+    /// Closes the session: what was written to its streams has a bounded time to arrive. May be called twice, from
+    /// anywhere; every call returns when the session has ended.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _closing, 1) == 0)
+        {
+            await CloseStreamsAsync();
+            Link.Control.Send(new ControlFrame { SessionClose = new SessionClose() });
+            await Link.Control.CloseAsync(SessionTimeouts.Close, Link.Environment.Time);
+            Stop();
+        }
+
+        await Closed;
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Ends the session at once.</summary>
+    internal void Stop() => _stop.Cancel();
+
+    /// <summary>Serves the connection until it ends. Never throws.</summary>
+    internal async Task RunAsync(CancellationToken stopping)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, _stop.Token);
+        var inbound = new InboundStreams(Link.Connection, Link.Environment.Time, Dispatch);
+        List<Func<CancellationToken, Task>> loops = [_ => ReceiveControlAsync(), inbound.RunAsync];
+        if (_ranges is not null)
+        {
+            loops.Add(_ranges.RunAsync);
+        }
+
+        await ConnectionLoops.RunAsync(Link.Connection, loops, OnEnded, either.Token);
+        _closed.TrySetResult();
+    }
+
+    /// <summary>True when this client may have these bytes.</summary>
+    private protected abstract bool Admits(RangeRequest request);
+
+    /// <summary>Takes over a stream that the client opened, or returns the code that it is to be aborted with.</summary>
+    private protected abstract KwikError Dispatch(StreamHeader header, ITransportStream stream);
+
+    /// <summary>A control frame that every role treats in its own way; others are ignored, as version 1 demands.</summary>
+    private protected abstract void OnControl(ControlFrame frame);
+
+    /// <summary>The connection ended for this reason.</summary>
+    private protected abstract void OnEnding(KwikException reason);
+
+    private protected abstract Task CloseStreamsAsync();
+
+    private void OnEnded(KwikException reason)
+    {
+        SessionLog.SessionEnded(_log, Id, RemoteEndPoint, reason.Code, reason.Message);
+        OnEnding(reason);
+    }
+
+    private async Task ReceiveControlAsync()
+    {
+        while (await Link.Control.ReceiveAsync() is { } frame)
+        {
+            switch (frame.BodyCase)
+            {
+                case ControlFrame.BodyOneofCase.Heartbeat:
+                    Link.Control.Send(
+                        new ControlFrame { HeartbeatAck = new HeartbeatAck { Sequence = frame.Heartbeat.Sequence } }, urgent: true);
+                    break;
+                case ControlFrame.BodyOneofCase.RangeRequest when _ranges is not null:
+                    _ranges.Enqueue(frame.RangeRequest);
+                    break;
+                case ControlFrame.BodyOneofCase.RangeRequest:
+                    Link.Control.Send(new ControlFrame
+                    {
+                        RangeRefused = new RangeRefused
+                        {
+                            RequestId = frame.RangeRequest.RequestId,
+                            ErrorCode = (ulong)KwikError.NotFound,
+                        },
+                    });
+                    break;
+                case ControlFrame.BodyOneofCase.RangeCancel:
+                    _ranges?.Cancel(frame.RangeCancel.RequestId);
+                    break;
+                case ControlFrame.BodyOneofCase.SessionClose:
+                    return;
+                case ControlFrame.BodyOneofCase.Authenticate:
+                    throw new KwikException(
+                        KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, "Authenticate comes once, and first.");
+                default:
+                    OnControl(frame);
+                    break;
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+using System.Net.Quic;
+using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
+using Kwik.Data;
+using Kwik.Streams;
+
+namespace Kwik.Sessions;
+
+/// <summary>The seam on System.Net.Quic; whatever library is below it is not known here.</summary>
+internal sealed class QuicTransport : ITransport
+{
+    // Lost packets repeat a ping; three of them fit into the shortest idle timeout that Kwik sets.
+    private const int KeepAlivesPerIdleTimeout = 3;
+
+    private static readonly SslApplicationProtocol Alpn = new("kwik/1");
+
+    public static QuicTransport Instance { get; } = new();
+
+    public async ValueTask<ITransportConnection> ConnectAsync(TransportConnectOptions options, CancellationToken cancellationToken)
+    {
+        QuicProvider.EnsureLoaded();
+        var quic = new QuicClientConnectionOptions
+        {
+            RemoteEndPoint = options.RemoteEndPoint,
+            ClientAuthenticationOptions = new SslClientAuthenticationOptions
+            {
+                ApplicationProtocols = [Alpn],
+                TargetHost = options.ServerName,
+                LocalCertificateSelectionCallback = (_, _, _, _, _) => options.ClientCertificate,
+                RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
+                    IsAcceptable(options, certificate as X509Certificate2, errors),
+                CertificateChainPolicy = ChainPolicy(options.TrustedRoots),
+            },
+        };
+        Apply(options, quic);
+        return await EstablishAsync(
+            () => QuicConnection.ConnectAsync(quic, cancellationToken), $"No connection to {options.RemoteEndPoint}");
+    }
+
+    public async ValueTask<ITransportListener> ListenAsync(TransportListenOptions options, CancellationToken cancellationToken)
+    {
+        QuicProvider.EnsureLoaded();
+        var server = new QuicServerConnectionOptions
+        {
+            ServerAuthenticationOptions = new SslServerAuthenticationOptions
+            {
+                ApplicationProtocols = [Alpn],
+                ServerCertificateContext = SslStreamCertificateContext.Create(
+                    options.ServerCertificate, options.Intermediates, offline: true),
+                ClientCertificateRequired = true,
+                CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+                CertificateChainPolicy = ChainPolicy(options.TrustedClientRoots),
+                RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
+                    certificate is not null && (options.TrustedClientRoots is null || errors == SslPolicyErrors.None),
+            },
+        };
+        Apply(options, server);
+        var listen = new QuicListenerOptions
+        {
+            ListenEndPoint = options.LocalEndPoint,
+            ApplicationProtocols = [Alpn],
+            ConnectionOptionsCallback = (_, _, _) => ValueTask.FromResult(server),
+        };
+        try
+        {
+            return new QuicTransportListener(await QuicListener.ListenAsync(listen, cancellationToken));
+        }
+        catch (Exception e) when (QuicErrors.IsTransportError(e))
+        {
+            throw QuicErrors.Map(e, $"Cannot listen on {options.LocalEndPoint}");
+        }
+    }
+
+    /// <summary>Waits for a handshake; what fails on the way closes the connection.</summary>
+    internal static async ValueTask<ITransportConnection> EstablishAsync(Func<ValueTask<QuicConnection>> handshake, string what)
+    {
+        QuicConnection connection;
+        try
+        {
+            connection = await handshake();
+        }
+        catch (Exception e) when (QuicErrors.IsTransportError(e))
+        {
+            throw QuicErrors.Map(e, what);
+        }
+
+        try
+        {
+            return new QuicTransportConnection(connection);
+        }
+        catch (KwikException e)
+        {
+            await connection.CloseAsync((long)e.Code);
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    private static void Apply(TransportOptions options, QuicConnectionOptions quic)
+    {
+        quic.DefaultStreamErrorCode = (long)KwikError.Cancelled;
+        quic.DefaultCloseErrorCode = (long)KwikError.None;
+        quic.MaxInboundBidirectionalStreams = options.InboundBidirectionalStreams;
+        quic.MaxInboundUnidirectionalStreams = options.InboundUnidirectionalStreams;
+        quic.HandshakeTimeout = options.HandshakeTimeout;
+        quic.IdleTimeout = options.IdleTimeout;
+        quic.KeepAliveInterval = options.IdleTimeout / KeepAlivesPerIdleTimeout;
+        quic.InitialReceiveWindowSizes.Connection = options.ConnectionWindow;
+        quic.InitialReceiveWindowSizes.LocallyInitiatedBidirectionalStream = options.StreamWindow;
+        quic.InitialReceiveWindowSizes.RemotelyInitiatedBidirectionalStream = options.StreamWindow;
+        quic.InitialReceiveWindowSizes.UnidirectionalStream = options.StreamWindow;
+    }
+
+    private static X509ChainPolicy ChainPolicy(X509Certificate2Collection? roots)
+    {
+        // Revocation is not asked for on line: a transfer must not wait for a third party, and pins are the answer.
+        var policy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck };
+        if (roots is not null)
+        {
+            policy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+            policy.CustomTrustStore.AddRange(roots);
+        }
+
+        return policy;
+    }
+
+    private static bool IsAcceptable(TransportConnectOptions options, X509Certificate2? certificate, SslPolicyErrors errors)
+    {
+        if (certificate is null)
+        {
+            return false;
+        }
+
+        return options.Pins.Count > 0
+            ? options.Pins.Contains(KeyHash.OfCertificate(certificate))
+            : options.AcceptAnyServer || errors == SslPolicyErrors.None;
+    }
+}

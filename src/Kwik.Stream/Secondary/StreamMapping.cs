@@ -1,0 +1,72 @@
+using Kwik.Data;
+
+namespace Kwik.Streams;
+
+/// <summary>Learns what becomes of a range that a server was asked for.</summary>
+internal interface IRangeReceiver
+{
+    /// <summary>Bytes of the range were placed, in order.</summary>
+    void RangeReceived(StreamMapping mapping, long bytes);
+
+    /// <summary>No more bytes of this range will come from this path. <paramref name="complete"/>: all of them came.</summary>
+    void RangeEnded(StreamMapping mapping, bool complete);
+}
+
+/// <summary>
+/// Permission for one path to write one range into one public stream: what was asked for, and of whom.
+/// </summary>
+internal sealed class StreamMapping(
+    int pathId, long requestId, KwikStream stream, long offset, long length, IRangeReceiver receiver)
+{
+    private readonly Lock _gate = new();
+    private ITransportStream? _source;
+    private bool _cancelled;
+
+    /// <summary>The server that was asked.</summary>
+    public int PathId => pathId;
+
+    /// <summary>Names the request on that path.</summary>
+    public long RequestId => requestId;
+
+    /// <summary>Where the bytes belong.</summary>
+    public KwikStream Stream => stream;
+
+    /// <summary>First byte.</summary>
+    public long Offset => offset;
+
+    /// <summary>Offset behind the last byte.</summary>
+    public long End => offset + length;
+
+    /// <summary>Is told of the progress.</summary>
+    public IRangeReceiver Receiver => receiver;
+
+    /// <summary>The answer has begun to arrive; stops it at once when it was cancelled before.</summary>
+    public void Begin(ITransportStream source)
+    {
+        lock (_gate)
+        {
+            _source = source;
+            if (!_cancelled)
+            {
+                return;
+            }
+        }
+
+        source.AbortReads(KwikError.Cancelled);
+    }
+
+    /// <summary>The range is no longer wanted: stops an answer that is on its way.</summary>
+    public void Cancel()
+    {
+        lock (_gate)
+        {
+            _cancelled = true;
+            if (_source is null)
+            {
+                return;
+            }
+        }
+
+        _source.AbortReads(KwikError.Cancelled);
+    }
+}

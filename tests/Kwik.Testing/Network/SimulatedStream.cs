@@ -1,0 +1,102 @@
+using Kwik.Data;
+using Kwik.Streams;
+
+namespace Kwik.Testing;
+
+/// <summary>One end of a simulated stream: up to two halves that end independently of each other.</summary>
+internal sealed class SimulatedStream : ITransportStream
+{
+    private readonly SimulatedConnection _connection;
+    private readonly TaskCompletionSource _closed = new();
+
+    public SimulatedStream(SimulatedConnection connection, long id, bool canRead, bool canWrite)
+    {
+        _connection = connection;
+        Id = id;
+        Receiving = canRead ? new ReceiveHalf(connection, this) : null;
+        Sending = canWrite ? new SendHalf(connection, this) : null;
+    }
+
+    /// <inheritdoc/>
+    public long Id { get; }
+
+    /// <inheritdoc/>
+    public bool CanRead => Receiving is not null;
+
+    /// <inheritdoc/>
+    public bool CanWrite => Sending is not null;
+
+    /// <inheritdoc/>
+    public Task WritesClosed => Sending?.Closed ?? Task.CompletedTask;
+
+    public ReceiveHalf? Receiving { get; }
+
+    public SendHalf? Sending { get; }
+
+    /// <inheritdoc/>
+    public ValueTask<int> ReadAsync(Memory<byte> buffer)
+    {
+        _connection.Loop.AssertOnLoop();
+        return Receiving is { } half
+            ? half.Read(buffer)
+            : throw new InvalidOperationException($"Stream {Id} is one-way and was opened here: it cannot be read.");
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, bool completeWrites = false)
+    {
+        _connection.Loop.AssertOnLoop();
+        return Sending is { } half
+            ? half.Write(buffer, completeWrites)
+            : throw new InvalidOperationException($"Stream {Id} is one-way and was opened by the peer: it cannot be written.");
+    }
+
+    /// <inheritdoc/>
+    public void CompleteWrites()
+    {
+        _connection.Loop.AssertOnLoop();
+        Sending?.Complete();
+    }
+
+    /// <inheritdoc/>
+    public void AbortReads(KwikError code)
+    {
+        _connection.Loop.AssertOnLoop();
+        Receiving?.Abort(code);
+    }
+
+    /// <inheritdoc/>
+    public void AbortWrites(KwikError code)
+    {
+        _connection.Loop.AssertOnLoop();
+        Sending?.Abort(new EndReason(code, KwikErrorSide.Local, $"Writing was aborted here with {code}."), code);
+    }
+
+    /// <summary>
+    /// Aborts reading that has not ended, completes writing that has not, and waits until the peer has acknowledged
+    /// both or the connection has ended, as System.Net.Quic does.
+    /// </summary>
+    public ValueTask DisposeAsync()
+    {
+        _connection.Loop.AssertOnLoop();
+        Receiving?.Abort(KwikError.Cancelled);
+        Sending?.Complete();
+        return new ValueTask(_closed.Task);
+    }
+
+    public void OnHalfClosed()
+    {
+        if (Receiving is null or { IsClosed: true } && Sending is null or { IsClosed: true } && !_closed.Task.IsCompleted)
+        {
+            _connection.Forget(this);
+            _connection.Loop.Post(() => _closed.TrySetResult());
+        }
+    }
+
+    public void OnConnectionEnded(EndReason reason)
+    {
+        Receiving?.OnConnectionEnded(reason);
+        Sending?.OnConnectionEnded(reason);
+        _connection.Loop.Post(() => _closed.TrySetResult());
+    }
+}
