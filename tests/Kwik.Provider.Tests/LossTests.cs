@@ -124,10 +124,50 @@ public sealed class LossTests
         }
     }
 
+    [Theory]
+    [InlineData("the writer resets")]
+    [InlineData("the reader stops")]
+    [InlineData("the reader disposes")]
+    public async Task Abort_BytesUnderWayOverALossyLink_LeavesTheConnectionAndItsCreditIntact(string how)
+    {
+        await using RelayedPair pair = await RelayedPair.StartAsync(server: o => o.InitialReceiveWindowSizes.Connection = 512 * 1024);
+        pair.Shape(new() { Delay = TimeSpan.FromMilliseconds(1), Loss = 0.02, Reordering = 0.05 });
+
+        for (int i = 0; i < 60; i++)
+        {
+            (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
+            await using (local)
+            await using (peer)
+            {
+                Task write = local.WriteForeverAsync();
+                await peer.ReadExactlyAsync(new byte[1 + (i * 3_000)]).Bounded();
+                switch (how)
+                {
+                    case "the writer resets":
+                        local.Abort(QuicAbortDirection.Write, Code);
+                        await Expect.OperationAborted(write);
+                        await Expect.StreamAborted(Code, peer.ReadToEndAsync());
+                        break;
+                    case "the reader stops":
+                        peer.Abort(QuicAbortDirection.Read, Code);
+                        await Expect.StreamAborted(Code, write);
+                        break;
+                    default:
+                        await peer.DisposeAsync().Bounded();
+                        await Expect.StreamAborted(Loopback.ServerStreamCode, write);
+                        break;
+                }
+            }
+        }
+
+        pair.Shape(new());
+        await pair.Client.AssertAliveAsync(pair.Server);
+    }
+
     [Fact]
     public async Task BlackHole_BothWays_EndsEveryPendingCallWithinTheIdleTimeout()
     {
-        await using RelayedPair pair = await RelayedPair.StartAsync(o => o.IdleTimeout = TimeSpan.FromSeconds(2));
+        await using RelayedPair pair = await RelayedPair.StartAsync(client: o => o.IdleTimeout = TimeSpan.FromSeconds(2));
         (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
         await using (local)
         await using (peer)
@@ -156,7 +196,7 @@ public sealed class LossTests
     [Fact]
     public async Task BlackHole_FromTheServer_WritesClosedDoesNotClaimDelivery()
     {
-        await using RelayedPair pair = await RelayedPair.StartAsync(o => o.IdleTimeout = TimeSpan.FromSeconds(2));
+        await using RelayedPair pair = await RelayedPair.StartAsync(client: o => o.IdleTimeout = TimeSpan.FromSeconds(2));
         (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
         await using (local)
         await using (peer)
@@ -197,7 +237,7 @@ public sealed class LossTests
     public async Task Peer_GoneWithoutAWord_StatelessResetEndsTheConnectionLongBeforeTheIdleTimeout()
     {
         // RFC 9000, section 10.3. The listener lives, the connection behind it does not, and its close was lost.
-        await using RelayedPair pair = await RelayedPair.StartAsync(o => o.IdleTimeout = TimeSpan.FromMinutes(5));
+        await using RelayedPair pair = await RelayedPair.StartAsync(client: o => o.IdleTimeout = TimeSpan.FromMinutes(5));
         (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
         await using (local)
         await using (peer)
@@ -219,12 +259,15 @@ public sealed class LossTests
 
         public QuicConnection Server => server;
 
-        public static async Task<RelayedPair> StartAsync(Action<QuicClientConnectionOptions>? options = null)
+        public static async Task<RelayedPair> StartAsync(
+            Action<QuicServerConnectionOptions>? server = null,
+            Action<QuicClientConnectionOptions>? client = null)
         {
-            QuicListener listener = await Loopback.ListenAsync();
+            QuicListener listener = await Loopback.ListenAsync(server);
             UdpRelay relay = UdpRelay.Start(new() { Target = listener.LocalEndPoint, Seed = 1 });
-            (QuicConnection client, QuicConnection server) = await Loopback.ConnectAsync(listener, relay.LocalEndPoint, options);
-            return new RelayedPair(listener, relay, client, server);
+            (QuicConnection clientSide, QuicConnection serverSide) =
+                await Loopback.ConnectAsync(listener, relay.LocalEndPoint, client);
+            return new RelayedPair(listener, relay, clientSide, serverSide);
         }
 
         public void Shape(LinkOptions link) => (relay.ToServer, relay.ToClient) = (link, link);
