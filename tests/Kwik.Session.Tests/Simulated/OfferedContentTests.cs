@@ -21,7 +21,7 @@ public class OfferedContentTests
             await using KwikStream stream = await session.AcceptStream();
             ContentOffer? offer = await stream.GetOfferAsync();
             Assert.Equal(content.Offer, offer);
-            Assert.True(content.Is(await stream.ReadAllAsync()));
+            Assert.True(content.Is(await stream.ReadToEndAsync()));
             Assert.Equal(3, session.GetActivePaths().Count);
             Assert.Equal(content.Offer.Length, session.GetAllPaths().Sum(path => path.BytesReceived));
         }
@@ -41,7 +41,7 @@ public class OfferedContentTests
 
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
-        Task<byte[]> reading = stream.ReadAllAsync();
+        Task<byte[]> reading = stream.ReadToEndAsync();
         await world.Delay(TimeSpan.FromMilliseconds(world.Random.Next(50, 600)));
         world.Host("secondary 1").Kill();
 
@@ -61,7 +61,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadAllAsync);
+        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadToEndAsync);
         Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
 
@@ -81,7 +81,7 @@ public class OfferedContentTests
         await world.Delay(TimeSpan.FromSeconds(30));
 
         Assert.InRange(session.GetAllPaths().Sum(path => path.BytesReceived), window / 2, window);
-        Assert.True(content.Is(await stream.ReadAllAsync()));
+        Assert.True(content.Is(await stream.ReadToEndAsync()));
     });
 
     [Fact]
@@ -93,7 +93,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        Assert.Empty(await stream.ReadAllAsync());
+        Assert.Empty(await stream.ReadToEndAsync());
     });
 
     [Fact]
@@ -106,7 +106,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadAllAsync);
+        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadToEndAsync);
         Assert.Equal(KwikError.NotFound, e.Code);
     });
 
@@ -128,7 +128,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        Assert.True(content.Is(await stream.ReadAllAsync()));
+        Assert.True(content.Is(await stream.ReadToEndAsync()));
         Assert.Equal(KwikError.AuthenticationFailed, refused?.Code);
         Assert.Single(session.GetAllPaths());
     });
