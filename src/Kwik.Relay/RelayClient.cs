@@ -1,0 +1,23 @@
+using System.Net;
+
+namespace Kwik.Relay;
+
+/// <summary>An address that sent to the relay, and its own socket towards the target.</summary>
+internal sealed class RelayClient(SocketAddress address, DatagramSocket upstream)
+{
+    public SocketAddress Address { get; } = address;
+
+    public DatagramSocket Upstream { get; } = upstream;
+
+    /// <summary>Last time that a datagram went either way.</summary>
+    public TimeSpan LastSeen { get; set; }
+
+    /// <summary>Forgotten; what is still under way to or from it is dropped.</summary>
+    public bool IsClosed { get; private set; }
+
+    public void Close()
+    {
+        IsClosed = true;
+        Upstream.Dispose();
+    }
+}
