@@ -62,7 +62,7 @@ public sealed class PrimarySession : ServerSession, IStreamOwner
         try
         {
             Link.Control.Send(new ControlFrame { AddPath = Describe(server, pathId) });
-            await added.Task.WaitAsync(cancellationToken);
+            await WaitAsync(added).WaitAsync(cancellationToken);
             return pathId;
         }
         finally
@@ -169,6 +169,9 @@ public sealed class PrimarySession : ServerSession, IStreamOwner
         reason.Side,
         $"The session with the client has ended. {reason.Message}",
         reason);
+
+    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
+    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
 
     private AddPath Describe(SecondaryServer server, int pathId)
     {

@@ -13,7 +13,8 @@ public sealed partial class KwikStream
     /// On a client: waits until it is known what the stream contains. Null when the primary writes bytes itself.
     /// </summary>
     /// <exception cref="KwikException">The stream failed; <see cref="KwikError.NotFound"/> when there is no such content.</exception>
-    public Task<ContentOffer?> GetOfferAsync(CancellationToken cancellationToken = default) => _offer.Task.WaitAsync(cancellationToken);
+    public Task<ContentOffer?> GetOfferAsync(CancellationToken cancellationToken = default) =>
+        AwaitOfferAsync().WaitAsync(cancellationToken);
 
     /// <summary>
     /// On a primary: says that the whole stream is this content. The client fetches it from the servers that have it,
@@ -44,6 +45,9 @@ public sealed partial class KwikStream
         Incoming.Verify(offer);
         return Incoming.TrySetFinalSize(offer.Length) && _offer.TrySetResult(offer);
     }
+
+    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
+    private async Task<ContentOffer?> AwaitOfferAsync() => await _offer.Task;
 
     private void ConcludeNoOffer(int bytes)
     {

@@ -1,0 +1,171 @@
+using Kwik.Data;
+using Kwik.Sessions;
+using Kwik.Streams;
+using Kwik.Testing;
+
+namespace Kwik.Session.Tests.Simulated;
+
+public class OfferedContentTests
+{
+    public static TheoryData<int> Seeds => Simulation.Seeds;
+
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public void ThreeServers_OneStream_ArrivesWholeAndFromAll(int seed) => Simulation.Run(seed, async world =>
+    {
+        var content = MemoryContent.Random(seed, 8 * 1024 * 1024);
+        MemoryContent[] replicas = [content.Replica(), content.Replica()];
+        await using var deployment = new SimulatedDeployment(world);
+        await StartAsync(world, deployment, content, replicas);
+
+        await using (ClientSession session = await deployment.ConnectAsync())
+        {
+            await using KwikStream stream = await session.AcceptStream();
+            ContentOffer? offer = await stream.GetOfferAsync();
+            Assert.Equal(content.Offer, offer);
+            Assert.True(content.Is(await stream.ReadAllAsync()));
+            Assert.Equal(3, session.GetActivePaths().Count);
+            Assert.Equal(content.Offer.Length, session.GetAllPaths().Sum(path => path.BytesReceived));
+        }
+
+        Assert.All([content, .. replicas], server => Assert.NotEqual(0, server.BytesServed));
+        await deployment.DisposeAsync();
+        Assert.Equal(0, deployment.Pool.Outstanding);
+    });
+
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public void SecondaryKilled_OneStream_LosesNoByte(int seed) => Simulation.Run(seed, async world =>
+    {
+        var content = MemoryContent.Random(seed, 8 * 1024 * 1024);
+        await using var deployment = new SimulatedDeployment(world);
+        await StartAsync(world, deployment, content, [content.Replica(), content.Replica()]);
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+        Task<byte[]> reading = stream.ReadAllAsync();
+        await world.Delay(TimeSpan.FromMilliseconds(world.Random.Next(50, 600)));
+        world.Host("secondary 1").Kill();
+
+        Assert.True(content.Is(await reading));
+    });
+
+    [Fact]
+    public void LyingSecondary_OneStream_EndsWithContentMismatch() => Simulation.Run(1, async world =>
+    {
+        var content = MemoryContent.Random(1, 8 * 1024 * 1024);
+        await using var deployment = new SimulatedDeployment(world);
+        var liar = content.LyingReplica(at: 5_000_000);
+        // Slow and far, so that the liar gets to serve the byte that it lies about.
+        world.SetLinks(deployment.ClientHost, deployment.PrimaryHost, link => link.BitsPerSecond = 1_000_000);
+        await StartAsync(world, deployment, content, [liar], BitsPerSecond: null);
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadAllAsync);
+        Assert.Equal(KwikError.ContentMismatch, e.Code);
+    });
+
+    [Fact]
+    public void ReaderThatStops_MemoryStaysBelowTheWindow() => Simulation.Run(1, async world =>
+    {
+        var content = MemoryContent.Random(1, 12 * 1024 * 1024);
+        await using var deployment = new SimulatedDeployment(world);
+        await StartAsync(world, deployment, content, [content.Replica()]);
+        const int window = 4 * 1024 * 1024;
+
+        await using ClientSession session = await deployment.ConnectAsync(options => options with
+        {
+            Aggregation = new AggregatorOptions { MaxPendingBytes = window },
+        });
+        await using KwikStream stream = await session.AcceptStream();
+        await world.Delay(TimeSpan.FromSeconds(30));
+
+        Assert.InRange(session.GetAllPaths().Sum(path => path.BytesReceived), window / 2, window);
+        Assert.True(content.Is(await stream.ReadAllAsync()));
+    });
+
+    [Fact]
+    public void EmptyContent_Read_EndsAtOnce() => Simulation.Run(1, async world =>
+    {
+        var content = new MemoryContent([]);
+        await using var deployment = new SimulatedDeployment(world);
+        await StartAsync(world, deployment, content, []);
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        Assert.Empty(await stream.ReadAllAsync());
+    });
+
+    [Fact]
+    public void NobodyHasTheContent_Read_FailsWithNotFound() => Simulation.Run(1, async world =>
+    {
+        var content = MemoryContent.Random(1, 1000);
+        var other = MemoryContent.Random(2, 1000);
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(other, session => OfferAsync(session, content.Offer, []));
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadAllAsync);
+        Assert.Equal(KwikError.NotFound, e.Code);
+    });
+
+    [Fact]
+    public void StrangeClient_AtASecondary_IsNotAdmitted() => Simulation.Run(1, async world =>
+    {
+        var content = MemoryContent.Random(1, 1000);
+        await using var deployment = new SimulatedDeployment(world);
+        // This primary's clients are none of the secondary's business: it trusts another key.
+        await using var others = new SimulatedDeployment(world);
+        SecondaryServer secondary = await others.StartSecondaryAsync("secondary 1", content.Replica());
+        KwikException? refused = null;
+        await deployment.StartPrimaryAsync(content, async session =>
+        {
+            refused = await Assert.ThrowsAsync<KwikException>(() => session.AddPathAsync(secondary));
+            await OfferAsync(session, content.Offer, []);
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        Assert.True(content.Is(await stream.ReadAllAsync()));
+        Assert.Equal(KwikError.AuthenticationFailed, refused?.Code);
+        Assert.Single(session.GetAllPaths());
+    });
+
+    private static async Task StartAsync(
+        SimulatedWorld world,
+        SimulatedDeployment deployment,
+        MemoryContent content,
+        MemoryContent[] replicas,
+        long? BitsPerSecond = 100_000_000)
+    {
+        var secondaries = new List<SecondaryServer>();
+        for (int i = 0; i < replicas.Length; i++)
+        {
+            secondaries.Add(await deployment.StartSecondaryAsync($"secondary {i + 1}", replicas[i]));
+            world.SetLinks(deployment.ClientHost, world.Host($"secondary {i + 1}"), link => link.BitsPerSecond = BitsPerSecond);
+        }
+
+        if (BitsPerSecond is not null)
+        {
+            world.SetLinks(deployment.ClientHost, deployment.PrimaryHost, link => link.BitsPerSecond = BitsPerSecond);
+        }
+
+        await deployment.StartPrimaryAsync(content, session => OfferAsync(session, content.Offer, secondaries));
+    }
+
+    private static async Task OfferAsync(PrimarySession session, ContentOffer offer, IReadOnlyList<SecondaryServer> secondaries)
+    {
+        foreach (SecondaryServer secondary in secondaries)
+        {
+            await session.AddPathAsync(secondary);
+        }
+
+        await using KwikStream stream = await session.OpenStreamSync();
+        await stream.OfferContentAsync(offer);
+        await session.Closed;
+    }
+}
