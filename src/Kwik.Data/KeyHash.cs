@@ -15,6 +15,9 @@ public readonly struct KeyHash : IEquatable<KeyHash>
 
     private const string Prefix = "sha256/";
 
+    // 32 bytes in base64. Checked, because the decoder skips white space.
+    private const int Base64Length = 44;
+
     private readonly byte[]? _bytes;
 
     private KeyHash(byte[] bytes) => _bytes = bytes;
@@ -45,7 +48,7 @@ public readonly struct KeyHash : IEquatable<KeyHash>
     public static bool TryParse([NotNullWhen(true)] string? text, out KeyHash hash)
     {
         hash = default;
-        if (text is null || !text.StartsWith(Prefix, StringComparison.Ordinal))
+        if (text?.Length != Prefix.Length + Base64Length || !text.StartsWith(Prefix, StringComparison.Ordinal))
         {
             return false;
         }

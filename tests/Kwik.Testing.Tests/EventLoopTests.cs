@@ -99,12 +99,14 @@ public sealed class EventLoopTests
             await gate.Task;
             await Task.Yield();
             var channel = System.Threading.Channels.Channel.CreateUnbounded<int>();
-            Task<int> read = channel.Reader.ReadAsync().AsTask();
+            Task<int> read = ReadAsync(channel.Reader);
             await world.Delay(TimeSpan.FromMilliseconds(1));
             channel.Writer.TryWrite(7);
             Assert.Equal(7, await read);
             Assert.Equal(thread, Environment.CurrentManagedThreadId);
             Assert.Null(SynchronizationContext.Current);
+
+            static async Task<int> ReadAsync(System.Threading.Channels.ChannelReader<int> reader) => await reader.ReadAsync();
         });
         Assert.Same(context, SynchronizationContext.Current);
     }

@@ -176,7 +176,7 @@ internal sealed class OffsetAggregator
         }
 
         bool fillsHead = offset <= NextOffset;
-        if (!fillsHead && (offset + length > WindowEnd || BufferedBytes + length > _options.MaxPendingBytes))
+        if (!fillsHead && offset + length > WindowEnd)
         {
             return new(AcceptOutcome.Overflow);
         }

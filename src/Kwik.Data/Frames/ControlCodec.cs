@@ -32,16 +32,10 @@ internal static class ControlCodec
         return bytes;
     }
 
-    /// <summary>Decodes a frame without its length prefix; null for bytes that are no ControlFrame.</summary>
-    public static ControlFrame? TryDecode(ReadOnlySpan<byte> message)
-    {
-        try
-        {
-            return ControlFrame.Parser.ParseFrom(message);
-        }
-        catch (InvalidProtocolBufferException)
-        {
-            return null;
-        }
-    }
+    /// <summary>
+    /// Decodes a frame without its length prefix; null for bytes that are no ControlFrame, or more than
+    /// <see cref="MaxFrameSize"/>.
+    /// </summary>
+    public static ControlFrame? TryDecode(ReadOnlySpan<byte> message) =>
+        message.Length > MaxFrameSize ? null : ProtoMessage.TryParse(ControlFrame.Parser, message);
 }

@@ -116,7 +116,7 @@ public static class QuicProvider
         // leave it with something else than what we report.
         if (!NativeLibrary.TryLoad(LibraryName, typeof(QuicConnection).Assembly, null, out nint found) || found != handle)
         {
-            throw Unusable($"'{path}' loads, but System.Net.Quic finds another {LibraryName} in its place.");
+            throw Unusable($"'{path}' loads, but its name is not {LibraryName} or another library has that name, so that System.Net.Quic does not find it.");
         }
 
         return new(origin, path, version, name);

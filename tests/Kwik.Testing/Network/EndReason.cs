@@ -5,5 +5,8 @@ namespace Kwik.Testing;
 /// <summary>Why something ended; every call gets an exception of its own.</summary>
 internal sealed record EndReason(KwikError Code, KwikErrorSide Side, string Message)
 {
+    /// <summary>A code as it reads after a journey: one that is not in the table is <see cref="KwikError.Internal"/>.</summary>
+    public static KwikError Received(KwikError code) => Enum.IsDefined(code) ? code : KwikError.Internal;
+
     public KwikException ToException(long? streamId = null) => new(Code, Side, Message, streamId: streamId);
 }

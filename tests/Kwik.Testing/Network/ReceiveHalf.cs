@@ -131,7 +131,7 @@ internal sealed class ReceiveHalf(SimulatedConnection connection, SimulatedStrea
         if (_state == State.Open)
         {
             _state = State.Reset;
-            Fail(new EndReason(code, KwikErrorSide.Remote, $"The peer aborted writing with {code}."));
+            Fail(new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer aborted writing with {code}."));
         }
 
         _endReceived = true;

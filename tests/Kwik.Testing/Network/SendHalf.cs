@@ -176,7 +176,7 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
     }
 
     public void OnStopSending(KwikError code) => Abort(
-        new EndReason(code, KwikErrorSide.Remote, $"The peer stopped reading with {code}."), KwikError.None);
+        new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer stopped reading with {code}."), KwikError.None);
 
     public void OnEndAcknowledged()
     {

@@ -377,7 +377,8 @@ internal sealed class SimulatedConnection : ITransportConnection
     {
         SimulatedConnection peer = Peer;
         _link.Carry(new Packet(() => peer._closed.TrySetResult(), 0));
-        End(new EndReason(code, KwikErrorSide.Remote, $"{RemoteEndPoint} closed the connection with {code}."));
+        End(new EndReason(
+            EndReason.Received(code), KwikErrorSide.Remote, $"{RemoteEndPoint} closed the connection with {code}."));
     }
 
     private void OnIdleTimer()

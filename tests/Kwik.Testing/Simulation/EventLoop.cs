@@ -222,7 +222,14 @@ internal sealed class EventLoop : TaskScheduler
     /// Before a deadlock is reported: a continuation that left for the thread pool looks just like one, and names itself
     /// only when it comes back. Real time passes here, but only in a run that has failed already.
     /// </summary>
-    private bool WaitForEscapee() => SpinWait.SpinUntil(() => _escape is not null, TimeSpan.FromMilliseconds(250));
+    private bool WaitForEscapee()
+    {
+        // On a busy pool the escapee may not even have begun; what is queued behind it says when it has.
+        using var begun = new ManualResetEventSlim();
+        ThreadPool.UnsafeQueueUserWorkItem(static begun => begun.Set(), begun, preferLocal: true);
+        begun.Wait();
+        return SpinWait.SpinUntil(() => _escape is not null, TimeSpan.FromMilliseconds(100));
+    }
 
     private void RecordEscape(string how) =>
         _escape ??= $"Escape: a continuation left the simulation's thread and {how} from thread "

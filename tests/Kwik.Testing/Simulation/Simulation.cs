@@ -12,7 +12,7 @@ namespace Kwik.Testing;
 /// Everything that the scenario starts has to stay on the simulation's thread: it awaits plainly, as docs/adr/0002 asks.
 /// Some of the base library does not, and a run that uses it while it has to wait fails with a message that shows where:
 /// <c>ConfigureAwait(false)</c>, <c>Task.Run</c>, <c>SemaphoreSlim.WaitAsync</c> with a token or a time,
-/// <c>ChannelReader.ReadAllAsync</c>, <c>CancellationTokenSource.CancelAsync</c>, the base class's
+/// <c>ChannelReader.ReadAllAsync</c>, <c>AsTask</c> on what a channel returns, <c>CancellationTokenSource.CancelAsync</c>, the base class's
 /// <c>Stream.CopyToAsync</c> and <c>Stream.ReadExactlyAsync</c>, and <c>Task.WhenAny</c>, <c>Task.WhenAll</c> and
 /// <c>Task.WaitAsync</c> over a task that was made with
 /// <see cref="TaskCreationOptions.RunContinuationsAsynchronously"/>. Over the tasks of async methods these three are fine.

@@ -1,0 +1,27 @@
+using Google.Protobuf;
+
+namespace Kwik.Data;
+
+/// <summary>The one way in which bytes from a peer become a generated message.</summary>
+internal static class ProtoMessage
+{
+    /// <summary>The message; null for bytes that are none. Never throws, whatever the bytes are.</summary>
+    public static T? TryParse<T>(MessageParser<T> parser, ReadOnlySpan<byte> bytes)
+        where T : class, IMessage<T>
+    {
+        try
+        {
+            return parser.ParseFrom(bytes);
+        }
+        catch (InvalidProtocolBufferException)
+        {
+            return null;
+        }
+        catch (IndexOutOfRangeException)
+        {
+            // The generated parser adds a length just below 2^31 to its position without a check for overflow, and then
+            // runs into the end of the span.
+            return null;
+        }
+    }
+}

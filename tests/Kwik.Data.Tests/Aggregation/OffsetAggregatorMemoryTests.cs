@@ -1,0 +1,135 @@
+namespace Kwik.Data.Tests;
+
+/// <summary>However the pieces are cut and ordered, no more memory is held than <see cref="AggregatorOptions"/> say.</summary>
+public sealed class OffsetAggregatorMemoryTests
+{
+    private const int Pieces = 100_000;
+
+    private static readonly AggregatorOptions Options = new() { MaxPendingBytes = 1024 * 1024 };
+
+    private readonly LeasePool _pool = new();
+
+    // Twice the pending bytes, and a small block for each hole.
+    private static long WorstCase => (2 * Options.MaxPendingBytes) + ((long)LeasePool.SmallSize * Options.MaxGaps);
+
+    [Fact]
+    public void Accept_OneByteAtAlternateOffsets_IsBounded() =>
+        AssertBounded(i => (1, 1 + (2 * i), 1));
+
+    [Fact]
+    public void Accept_OneByteInOrderFromOneSource_TakesNoMoreThanItsBytes()
+    {
+        OffsetAggregator aggregator = new(Options, _pool);
+        for (int i = 0; i < Pieces; i++)
+        {
+            Assert.Equal(AcceptOutcome.Accepted, Accept(aggregator, 1, 1 + i, 1));
+        }
+
+        Assert.InRange(aggregator.AllocatedBytes, Pieces, Pieces + LeasePool.LargeSize);
+        Clear(aggregator);
+    }
+
+    [Fact]
+    public void TakeNext_OneByteAtAlternateOffsetsThenBetween_DeliversAllOfThemInBoundedMemory()
+    {
+        OffsetAggregator aggregator = new(Options, _pool);
+        const int Batch = 500;
+        long taken = 0;
+        while (taken < Pieces)
+        {
+            for (int i = 0; i < Batch; i++)
+            {
+                int at = i < Batch / 2 ? (2 * i) + 1 : 2 * (i - (Batch / 2));
+                Assert.Equal(AcceptOutcome.Accepted, Accept(aggregator, 1 + (at % 2), taken + at, 1));
+            }
+
+            Assert.InRange(aggregator.AllocatedBytes, Batch, WorstCase);
+            while (aggregator.TakeNext() is { } piece)
+            {
+                foreach (byte b in piece.Span)
+                {
+                    Assert.Equal((byte)taken++, b);
+                }
+
+                piece.Return();
+            }
+        }
+
+        Assert.Equal((0L, 0L, 0L), (aggregator.BufferedBytes, aggregator.AllocatedBytes, _pool.Outstanding));
+    }
+
+    [Fact]
+    public void AcceptAndTakeNext_InSteadyState_AllocateNothing()
+    {
+        OffsetAggregator aggregator = new(Options, _pool);
+        Pump(aggregator, rounds: 100);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Pump(aggregator, rounds: 100);
+
+        // The pool may allocate a node when it is used from several threads, which it is not here.
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        Assert.Equal(0, _pool.Outstanding);
+    }
+
+    private void Pump(OffsetAggregator aggregator, int rounds)
+    {
+        for (int round = 0; round < rounds; round++)
+        {
+            long start = aggregator.NextOffset;
+            for (int i = 3; i >= 0; i--)
+            {
+                Accept(aggregator, i, start + (i * 10_000), 10_000);
+            }
+
+            while (aggregator.TakeNext() is { } piece)
+            {
+                piece.Return();
+            }
+        }
+    }
+
+    private void AssertBounded(Func<int, (int Source, int Offset, int Length)> pieceOf)
+    {
+        OffsetAggregator aggregator = new(Options, _pool);
+        long most = 0;
+        int accepted = 0;
+        for (int i = 0; i < Pieces; i++)
+        {
+            (int source, int offset, int length) = pieceOf(i);
+            accepted += Accept(aggregator, source, offset, length) == AcceptOutcome.Accepted ? 1 : 0;
+            most = Math.Max(most, aggregator.AllocatedBytes);
+        }
+
+        Assert.InRange(accepted, 100, Pieces);
+        Assert.InRange(most, 1, WorstCase);
+
+        // What was refused does not hold up the reader: the hole at the front can be filled, and all that is there read.
+        Assert.Equal(AcceptOutcome.Accepted, Accept(aggregator, 1, 0, 1));
+        long end = aggregator.ContiguousEnd;
+        while (aggregator.TakeNext() is { } piece)
+        {
+            piece.Return();
+        }
+
+        Assert.Equal(end, aggregator.NextOffset);
+        Clear(aggregator);
+    }
+
+    private AcceptOutcome Accept(OffsetAggregator aggregator, int source, long offset, int length)
+    {
+        Lease lease = _pool.Rent(length);
+        lease.Extend(length);
+        for (int i = 0; i < length; i++)
+        {
+            lease.Span[i] = (byte)(offset + i);
+        }
+
+        return aggregator.Accept(source, offset, lease).Outcome;
+    }
+
+    private void Clear(OffsetAggregator aggregator)
+    {
+        aggregator.Clear();
+        Assert.Equal(0, _pool.Outstanding);
+    }
+}

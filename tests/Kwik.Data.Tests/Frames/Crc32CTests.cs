@@ -1,0 +1,69 @@
+using System.Text;
+using FsCheck.Fluent;
+
+namespace Kwik.Data.Tests;
+
+public sealed class Crc32CTests
+{
+    // The vectors of RFC 3720, appendix B.4, and the usual check value.
+    [Fact]
+    public void Compute_KnownVectors_GivesKnownSums()
+    {
+        Assert.Equal(0u, Crc32C.Compute([]));
+        Assert.Equal(0xe3069283u, Crc32C.Compute(Encoding.ASCII.GetBytes("123456789")));
+        Assert.Equal(0x8a9136aau, Crc32C.Compute(new byte[32]));
+        Assert.Equal(0x62a8ab43u, Crc32C.Compute(Enumerable.Repeat((byte)0xff, 32).ToArray()));
+        Assert.Equal(0x46dd794eu, Crc32C.Compute(Enumerable.Range(0, 32).Select(i => (byte)i).ToArray()));
+        Assert.Equal(0x113fdb5cu, Crc32C.Compute(Enumerable.Range(0, 32).Select(i => (byte)(31 - i)).ToArray()));
+    }
+
+    [Fact]
+    public void Compute_AnyBytes_IsTheBitwiseDefinition() =>
+        Property.Holds(Gen.Choose(0, 100).Two(), seedAndLength =>
+        {
+            byte[] bytes = Values.Bytes(seedAndLength.Item1, seedAndLength.Item2);
+            uint crc = ~0u;
+            foreach (byte b in bytes)
+            {
+                crc ^= b;
+                for (int bit = 0; bit < 8; bit++)
+                {
+                    crc = (crc & 1) == 1 ? (crc >> 1) ^ 0x82f63b78 : crc >> 1;
+                }
+            }
+
+            Assert.Equal(~crc, Crc32C.Compute(bytes));
+        });
+
+    [Fact]
+    public void Append_InPiecesOfAnySize_IsComputeOfTheWhole()
+    {
+        byte[] bytes = Values.Bytes(seed: 1, length: 300);
+        Property.HoldsForLists(Gen.Choose(0, 40), maxLength: 20, cuts =>
+        {
+            uint crc = ~0u;
+            ReadOnlySpan<byte> rest = bytes;
+            foreach (int cut in cuts)
+            {
+                int length = Math.Min(cut, rest.Length);
+                crc = Crc32C.Append(crc, rest[..length]);
+                rest = rest[length..];
+            }
+
+            Assert.Equal(Crc32C.Compute(bytes), ~Crc32C.Append(crc, rest));
+        });
+    }
+
+    [Fact]
+    public void Compute_AnySingleBitFlipped_Differs()
+    {
+        byte[] bytes = Values.Bytes(seed: 2, length: 100);
+        uint whole = Crc32C.Compute(bytes);
+        for (int bit = 0; bit < bytes.Length * 8; bit++)
+        {
+            bytes[bit / 8] ^= (byte)(1 << (bit % 8));
+            Assert.NotEqual(whole, Crc32C.Compute(bytes));
+            bytes[bit / 8] ^= (byte)(1 << (bit % 8));
+        }
+    }
+}
