@@ -52,31 +52,29 @@ stamp() {
 
 # ---- Packages ----
 
-# The tools and libraries of the native build: how to see that each is there, and its package at apt, dnf and pacman. Alpine
-# needs none: it has MsQuic itself.
+# What the native build needs: its package at apt, dnf and pacman, and how to see that it is there. Alpine is not among them:
+# it has MsQuic itself.
 requirements=(
-    'have g++                                        | g++                         | gcc-c++                    | gcc'
-    'have cmake                                      | cmake                       | cmake                      | cmake'
-    'have make                                       | make                        | make                       | make'
-    'have pkg-config                                 | pkg-config                  | pkgconf-pkg-config         | pkgconf'
-    'pkg-config --exists gnutls                      | libgnutls28-dev             | gnutls-devel               | gnutls'
-    'pkg-config --exists libngtcp2                   | libngtcp2-dev               | ngtcp2-devel               | libngtcp2'
-    'pkg-config --exists libngtcp2_crypto_gnutls     | libngtcp2-crypto-gnutls-dev | ngtcp2-crypto-gnutls-devel | libngtcp2'
+    'g++                         gcc-c++                    gcc       have g++'
+    'cmake                       cmake                      cmake     have cmake'
+    'make                        make                       make      have make'
+    'pkg-config                  pkgconf-pkg-config         pkgconf   have pkg-config'
+    'libgnutls28-dev             gnutls-devel               gnutls    pkg-config --exists gnutls'
+    'libngtcp2-dev               ngtcp2-devel               libngtcp2 pkg-config --exists libngtcp2'
+    'libngtcp2-crypto-gnutls-dev ngtcp2-crypto-gnutls-devel libngtcp2 pkg-config --exists libngtcp2_crypto_gnutls'
 )
-test_requirements=(
-    'pkg-config --exists gtest                       | libgtest-dev                | gtest-devel                | gtest'
-)
+test_requirement='libgtest-dev gtest-devel gtest pkg-config --exists gtest'
 
 # Sets missing_apt, missing_dnf and missing_pacman to the packages of what is not there.
 find_missing() {
     missing_apt=() missing_dnf=() missing_pacman=()
-    local needed=("${requirements[@]}") probe apt dnf pacman
-    if [ "$1" = with-tests ]; then needed+=("${test_requirements[@]}"); fi
-    while IFS='|' read -r probe apt dnf pacman; do
-        if ! eval "$probe" 2> /dev/null; then
-            missing_apt+=("${apt// /}")
-            missing_dnf+=("${dnf// /}")
-            missing_pacman+=("${pacman// /}")
+    local needed=("${requirements[@]}") apt dnf pacman probe
+    if [ "$1" = with-tests ]; then needed+=("$test_requirement"); fi
+    while read -r apt dnf pacman probe; do
+        if ! $probe 2> /dev/null; then
+            missing_apt+=("$apt")
+            missing_dnf+=("$dnf")
+            if [[ " ${missing_pacman[*]} " != *" $pacman "* ]]; then missing_pacman+=("$pacman"); fi
         fi
     done < <(printf '%s\n' "${needed[@]}")
 }
@@ -85,23 +83,24 @@ require_packages() {
     find_missing "$1"
     if [ ${#missing_apt[@]} = 0 ]; then return; fi
 
-    local or="or install libmsquic 2.4 or later and run this again"
+    local what="what the QUIC library is built from" or="or install libmsquic 2.4 or later and run this again"
+    if [ "$1" = with-tests ]; then what="what the QUIC library is built and tested from"; fi
     if ! have apt-get; then
         if have apk; then fail "please install QUIC: apk add libmsquic"; fi
-        if have dnf; then fail "please install what the QUIC library is built from: dnf install ${missing_dnf[*]}; $or"; fi
-        if have pacman; then fail "please install what the QUIC library is built from: pacman -S --needed ${missing_pacman[*]}; $or"; fi
-        fail "please install what the QUIC library is built from (on Debian: ${missing_apt[*]}); $or"
+        if have dnf; then fail "please install $what: dnf install ${missing_dnf[*]}; $or"; fi
+        if have pacman; then fail "please install $what: pacman -S --needed ${missing_pacman[*]}; $or"; fi
+        fail "please install $what (on Debian: ${missing_apt[*]}); $or"
     fi
 
     local as_root=()
     if [ "$(id -u)" != 0 ]; then
-        local command="apt-get update && apt-get install -y ${missing_apt[*]}"
-        if ! have sudo; then fail "the QUIC library cannot be built yet; as root, run: $command"; fi
-        if ! sudo -n true 2> /dev/null; then fail "the QUIC library cannot be built yet; run: sudo ${command/&& /&& sudo }"; fi
+        local advice="apt-get install -y ${missing_apt[*]}"
+        if ! have sudo; then fail "please install $what; as root, run: apt-get update && $advice"; fi
+        if ! sudo -n true 2> /dev/null; then fail "please install $what; run: sudo apt-get update && sudo $advice"; fi
         as_root=(sudo -n)
     fi
 
-    say "installing ${missing_apt[*]} with apt-get, to build the QUIC library that the distribution does not package"
+    say "installing $what, since the distribution has no such library itself: apt-get install ${missing_apt[*]}"
     as_root+=(env DEBIAN_FRONTEND=noninteractive)
     local install=("${as_root[@]}" apt-get -qy install --no-install-recommends "${missing_apt[@]}")
     if ! "${install[@]}" > /dev/null 2>&1 < /dev/null; then
@@ -185,6 +184,6 @@ build_managed() {
         fail "please install the .NET 10 SDK: the dotnet at $(command -v dotnet) has none (https://dot.net/download)"
     fi
     say "building $project, $configuration (the first time takes a minute or two)"
-    logged "$name" run_dotnet build "$root/$project" -c "$configuration" -nologo -v quiet -nodeReuse:false
+    logged "$name" run_dotnet build "$root/$project" -c "$configuration" -nologo -v quiet -clp:NoSummary -nodeReuse:false
     stamp "$name" "$sources"
 }
