@@ -4,10 +4,14 @@ namespace Kwik.Streams;
 
 public sealed partial class KwikStream
 {
+    // What the peer says it sends; null once it is known to send bytes of its own.
     private readonly TaskCompletionSource<ContentOffer?> _offer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    // What this side, a primary, said that it sends. Apart from the above: a request came in before it.
+    private ContentOffer? _offered;
+
     /// <summary>What the primary said this stream contains; null before it said so, and for streams that it writes itself.</summary>
-    public ContentOffer? Offer => _offer.Task.IsCompletedSuccessfully ? _offer.Task.Result : null;
+    public ContentOffer? Offer => _offered ?? (_offer.Task.IsCompletedSuccessfully ? _offer.Task.Result : null);
 
     /// <summary>
     /// On a client: waits until it is known what the stream contains. Null when the primary writes bytes itself.
@@ -25,11 +29,12 @@ public sealed partial class KwikStream
     {
         ArgumentNullException.ThrowIfNull(offer);
         offer.Validate();
-        if (_written > 0 || _writesCompleted || !_offer.TrySetResult(offer))
+        if (_written > 0 || _writesCompleted || _offered is not null)
         {
             throw new InvalidOperationException($"Stream {Id} has been written to, completed or offered already.");
         }
 
+        _offered = offer;
         await _owner.OfferAsync(this, offer, cancellationToken);
         CompleteWrites(offer.Length);
     }
