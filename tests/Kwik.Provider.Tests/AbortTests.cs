@@ -213,7 +213,7 @@ public sealed class AbortTests
 
             // Each may hear of the other's abort before its own took effect.
             QuicException e = await Assert.ThrowsAsync<QuicException>(write.Bounded);
-            Assert.True(e.QuicError is QuicError.OperationAborted or QuicError.StreamAborted, $"{e}");
+            Assert.True(e.QuicError is QuicError.OperationAborted or QuicError.StreamAborted, Expect.Describe(e));
             await local.DisposeAsync().Bounded();
             await peer.DisposeAsync().Bounded();
         }

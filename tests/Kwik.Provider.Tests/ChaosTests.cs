@@ -68,7 +68,7 @@ public sealed class ChaosTests
         }
         catch (Exception e)
         {
-            throw new InvalidOperationException($"KWIK_SEED={seed} ({counts}): {e.Message}", e);
+            throw new InvalidOperationException($"KWIK_SEED={seed} ({counts}): {Expect.Describe(e)}", e);
         }
 
         TestContext.Current.TestOutputHelper?.WriteLine($"KWIK_SEED={seed}: {counts}");

@@ -115,7 +115,7 @@ public sealed class CloseTests
             Assert.True(
                 e.QuicError == QuicError.OperationAborted
                     || (e.QuicError == QuicError.ConnectionAborted && e.ApplicationErrorCode == Code + 1),
-                $"{e}");
+                Expect.Describe(e));
         }
     }
 
@@ -152,7 +152,7 @@ public sealed class CloseTests
         foreach (Task call in calls)
         {
             QuicException e = await Assert.ThrowsAsync<QuicException>(call.Bounded);
-            Assert.True(e.QuicError is QuicError.OperationAborted or QuicError.ConnectionAborted, $"{e}");
+            Assert.True(e.QuicError is QuicError.OperationAborted or QuicError.ConnectionAborted, Expect.Describe(e));
         }
 
         foreach (QuicStream stream in streams)

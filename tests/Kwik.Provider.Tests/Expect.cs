@@ -19,7 +19,12 @@ internal static class Expect
         QuicException e = await Assert.ThrowsAsync<QuicException>(call.Bounded);
         Assert.True(
             (error, code) == (e.QuicError, e.ApplicationErrorCode),
-            $"Expected {error} with application code {code?.ToString() ?? "none"}, "
-                + $"got {e.QuicError} with {e.ApplicationErrorCode?.ToString() ?? "none"}: {e.Message}");
+            $"Expected {error} with application code {code?.ToString() ?? "none"}, got {Describe(e)}");
     }
+
+    /// <summary>With both codes, which the message of a QuicException lacks.</summary>
+    public static string Describe(Exception e) => e is QuicException q
+        ? $"{q.QuicError}, application code {q.ApplicationErrorCode?.ToString() ?? "none"}, "
+            + $"transport code {(q.TransportErrorCode is long code ? $"0x{code:x}" : "none")}: {q.Message}"
+        : e.Message;
 }

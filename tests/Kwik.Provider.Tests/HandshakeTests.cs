@@ -68,6 +68,39 @@ public sealed class HandshakeTests
     }
 
     [Theory]
+    [InlineData(TlsCipherSuite.TLS_AES_128_GCM_SHA256)]
+    [InlineData(TlsCipherSuite.TLS_AES_256_GCM_SHA384)]
+    [InlineData(TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256)]
+    public async Task Connect_CipherSuiteDemandedByEitherSide_IsNegotiated(TlsCipherSuite suite)
+    {
+        await using Loopback byClient = await Loopback.StartAsync(
+            client: o => o.ClientAuthenticationOptions.CipherSuitesPolicy = new([suite]));
+        await using Loopback byServer = await Loopback.StartAsync(
+            server: o => o.ServerAuthenticationOptions.CipherSuitesPolicy = new([suite]));
+
+        Assert.Equal(suite, byClient.Client.NegotiatedCipherSuite);
+        Assert.Equal(suite, byClient.Server.NegotiatedCipherSuite);
+        Assert.Equal(suite, byServer.Client.NegotiatedCipherSuite);
+        Assert.Equal(suite, byServer.Server.NegotiatedCipherSuite);
+        await byClient.Client.AssertAliveAsync(byClient.Server);
+        await byServer.Client.AssertAliveAsync(byServer.Server);
+    }
+
+    [Fact]
+    public async Task Connect_NoCipherSuiteInCommon_ThrowsOnBothSides()
+    {
+        await using QuicListener listener = await Loopback.ListenAsync(
+            server: o => o.ServerAuthenticationOptions.CipherSuitesPolicy = new([TlsCipherSuite.TLS_AES_128_GCM_SHA256]));
+        Task<QuicConnection> accept = listener.AcceptConnectionAsync().AsTask();
+
+        // The one TLS alert that MsQuic has a status of its own for, which System.Net.Quic does not count to authentication.
+        await Expect.Quic(QuicError.InternalError, null, QuicConnection.ConnectAsync(Loopback.ClientOptions(
+            listener.LocalEndPoint,
+            o => o.ClientAuthenticationOptions.CipherSuitesPolicy = new([TlsCipherSuite.TLS_AES_256_GCM_SHA384]))).AsTask());
+        await Expect.Quic(QuicError.InternalError, null, accept);
+    }
+
+    [Theory]
     [InlineData("localhost")]
     [InlineData("some.host.example")]
     public async Task Connect_TargetHost_ReachesTheOptionsCallback(string host)

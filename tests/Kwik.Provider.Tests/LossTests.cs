@@ -15,7 +15,7 @@ public sealed class LossTests
         { "reordering", new() { Delay = TimeSpan.FromMilliseconds(2), Reordering = 0.2, ReorderingDelay = TimeSpan.FromMilliseconds(5) } },
         { "duplication", new() { Duplication = 0.3 } },
         { "damage", new() { Delay = TimeSpan.FromMilliseconds(2), Corruption = 0.02 } },
-        { "narrow with a short queue", new() { BitsPerSecond = 40_000_000, QueueBytes = 40_000, Delay = TimeSpan.FromMilliseconds(5) } },
+        { "narrow with a short queue", new() { BitsPerSecond = 40_000_000, QueueBytes = 10_000, Delay = TimeSpan.FromMilliseconds(5) } },
         {
             "all of it",
             new()
@@ -50,7 +50,8 @@ public sealed class LossTests
         }
 
         LinkCounters counters = pair.Relay.ToServerCounters;
-        Assert.True(counters.Forwarded < counters.Received + counters.Duplicated || counters.Duplicated + counters.Reordered + counters.Corrupted > 0, $"The link '{link}' did nothing: {counters}");
+        long faults = counters.DroppedByLoss + counters.DroppedByQueue + counters.Duplicated + counters.Reordered + counters.Corrupted;
+        Assert.True(faults > 0, $"The link of '{link}' was perfect: {counters}");
     }
 
     [Fact]
@@ -123,10 +124,50 @@ public sealed class LossTests
         }
     }
 
+    [Theory]
+    [InlineData("the writer resets")]
+    [InlineData("the reader stops")]
+    [InlineData("the reader disposes")]
+    public async Task Abort_BytesUnderWayOverALossyLink_LeavesTheConnectionAndItsCreditIntact(string how)
+    {
+        await using RelayedPair pair = await RelayedPair.StartAsync(server: o => o.InitialReceiveWindowSizes.Connection = 512 * 1024);
+        pair.Shape(new() { Delay = TimeSpan.FromMilliseconds(1), Loss = 0.02, Reordering = 0.05 });
+
+        for (int i = 0; i < 60; i++)
+        {
+            (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
+            await using (local)
+            await using (peer)
+            {
+                Task write = local.WriteForeverAsync();
+                await peer.ReadExactlyAsync(new byte[1 + (i * 3_000)]).Bounded();
+                switch (how)
+                {
+                    case "the writer resets":
+                        local.Abort(QuicAbortDirection.Write, Code);
+                        await Expect.OperationAborted(write);
+                        await Expect.StreamAborted(Code, peer.ReadToEndAsync());
+                        break;
+                    case "the reader stops":
+                        peer.Abort(QuicAbortDirection.Read, Code);
+                        await Expect.StreamAborted(Code, write);
+                        break;
+                    default:
+                        await peer.DisposeAsync().Bounded();
+                        await Expect.StreamAborted(Loopback.ServerStreamCode, write);
+                        break;
+                }
+            }
+        }
+
+        pair.Shape(new());
+        await pair.Client.AssertAliveAsync(pair.Server);
+    }
+
     [Fact]
     public async Task BlackHole_BothWays_EndsEveryPendingCallWithinTheIdleTimeout()
     {
-        await using RelayedPair pair = await RelayedPair.StartAsync(o => o.IdleTimeout = TimeSpan.FromSeconds(2));
+        await using RelayedPair pair = await RelayedPair.StartAsync(client: o => o.IdleTimeout = TimeSpan.FromSeconds(2));
         (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
         await using (local)
         await using (peer)
@@ -145,7 +186,7 @@ public sealed class LossTests
             foreach (Task call in calls)
             {
                 QuicException e = await Assert.ThrowsAsync<QuicException>(call.Bounded);
-                Assert.True(e.QuicError is QuicError.ConnectionIdle or QuicError.ConnectionTimeout, $"{e}");
+                Assert.True(e.QuicError is QuicError.ConnectionIdle or QuicError.ConnectionTimeout, Expect.Describe(e));
             }
 
             Assert.InRange(Environment.TickCount64 - start, 1_000, 30_000);
@@ -155,7 +196,7 @@ public sealed class LossTests
     [Fact]
     public async Task BlackHole_FromTheServer_WritesClosedDoesNotClaimDelivery()
     {
-        await using RelayedPair pair = await RelayedPair.StartAsync(o => o.IdleTimeout = TimeSpan.FromSeconds(2));
+        await using RelayedPair pair = await RelayedPair.StartAsync(client: o => o.IdleTimeout = TimeSpan.FromSeconds(2));
         (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
         await using (local)
         await using (peer)
@@ -192,6 +233,23 @@ public sealed class LossTests
         }
     }
 
+    [Fact]
+    public async Task Peer_GoneWithoutAWord_StatelessResetEndsTheConnectionLongBeforeTheIdleTimeout()
+    {
+        // RFC 9000, section 10.3. The listener lives, the connection behind it does not, and its close was lost.
+        await using RelayedPair pair = await RelayedPair.StartAsync(client: o => o.IdleTimeout = TimeSpan.FromMinutes(5));
+        (QuicStream local, QuicStream peer) = await pair.Client.OpenPairAsync(pair.Server);
+        await using (local)
+        await using (peer)
+        {
+            pair.Shape(new() { BlackHole = true });
+            await pair.Server.DisposeAsync().Bounded();
+            pair.Shape(new());
+
+            await Assert.ThrowsAsync<QuicException>(local.WriteForeverAsync().Bounded);
+        }
+    }
+
     /// <summary>A connection through a relay that is clean until it is shaped.</summary>
     private sealed class RelayedPair(QuicListener listener, UdpRelay relay, QuicConnection client, QuicConnection server) : IAsyncDisposable
     {
@@ -201,12 +259,15 @@ public sealed class LossTests
 
         public QuicConnection Server => server;
 
-        public static async Task<RelayedPair> StartAsync(Action<QuicClientConnectionOptions>? options = null)
+        public static async Task<RelayedPair> StartAsync(
+            Action<QuicServerConnectionOptions>? server = null,
+            Action<QuicClientConnectionOptions>? client = null)
         {
-            QuicListener listener = await Loopback.ListenAsync();
+            QuicListener listener = await Loopback.ListenAsync(server);
             UdpRelay relay = UdpRelay.Start(new() { Target = listener.LocalEndPoint, Seed = 1 });
-            (QuicConnection client, QuicConnection server) = await Loopback.ConnectAsync(listener, relay.LocalEndPoint, options);
-            return new RelayedPair(listener, relay, client, server);
+            (QuicConnection clientSide, QuicConnection serverSide) =
+                await Loopback.ConnectAsync(listener, relay.LocalEndPoint, client);
+            return new RelayedPair(listener, relay, clientSide, serverSide);
         }
 
         public void Shape(LinkOptions link) => (relay.ToServer, relay.ToClient) = (link, link);

@@ -249,7 +249,7 @@ public sealed class StreamLimitTests
                 Task changed;
                 lock (_gate)
                 {
-                    int now = type == QuicStreamType.Bidirectional ? _bidirectional : _unidirectional;
+                    int now = Sum(type);
                     Assert.True(now <= sum, $"{now} {type} streams were reported, at most {sum} can be open.");
                     if (now == sum)
                     {
@@ -259,8 +259,17 @@ public sealed class StreamLimitTests
                     changed = _changed.Task;
                 }
 
-                await changed.Bounded();
+                try
+                {
+                    await changed.Bounded();
+                }
+                catch (TimeoutException)
+                {
+                    Assert.Fail($"{Sum(type)} {type} streams were reported in {Reports} reports, {sum} can be open.");
+                }
             }
         }
+
+        private int Sum(QuicStreamType type) => type == QuicStreamType.Bidirectional ? _bidirectional : _unidirectional;
     }
 }

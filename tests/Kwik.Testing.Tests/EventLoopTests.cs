@@ -268,11 +268,9 @@ public sealed class EventLoopTests
     [Fact]
     public void Seeds_FollowTheEnvironment()
     {
-        Assert.Equal(Enumerable.Range(1, 50), Values(Simulation.SeedsFrom(null, null)));
-        Assert.Equal([1, 2, 3], Values(Simulation.SeedsFrom("", "3")));
-        Assert.Equal([4711], Values(Simulation.SeedsFrom("4711", "3")));
-
-        static IEnumerable<int> Values(TheoryData<int> data) => data.Select(row => row.Data);
+        Assert.Equal(Enumerable.Range(1, 50), SimulationSeedsAttribute.SeedsFrom(null, null));
+        Assert.Equal([1, 2, 3], SimulationSeedsAttribute.SeedsFrom("", "3"));
+        Assert.Equal([4711], SimulationSeedsAttribute.SeedsFrom("4711", "3"));
     }
 
     [Fact]

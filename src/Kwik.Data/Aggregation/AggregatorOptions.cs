@@ -5,7 +5,8 @@ public sealed record AggregatorOptions
 {
     /// <summary>
     /// Bytes that may wait ahead of the reader: 64 KiB to 1 GiB, default 16 MiB. Worst case of memory a stream: twice
-    /// this value, when every piece fills just over half of its block, plus 4 KiB for each of <see cref="MaxGaps"/>.
+    /// this value, when every piece fills just over half of its block, plus 4 KiB for each of <see cref="MaxGaps"/>, and
+    /// 1 MiB at least; what would take more is refused. Sources that take turns in pieces below 2 KiB fill the window sooner.
     /// </summary>
     public long MaxPendingBytes { get; init; } = 16 * 1024 * 1024;
 

@@ -1,10 +1,11 @@
 using System.Collections.Concurrent;
+using System.Numerics;
 
 namespace Kwik.Data;
 
 /// <summary>
-/// Blocks of memory for received payload, reused. Two sizes, so that small pieces do not pin large blocks. Safe for
-/// concurrent use.
+/// Blocks of memory for received payload, reused. Five sizes, so that a piece pins little more than twice its length.
+/// Safe for concurrent use.
 /// </summary>
 /// <remarks>
 /// Counts what is out: when every session is closed, <see cref="Outstanding"/> is 0, and the tests assert it. Keeps at
@@ -12,17 +13,17 @@ namespace Kwik.Data;
 /// </remarks>
 internal sealed class LeasePool
 {
-    /// <summary>Small blocks, bytes.</summary>
+    /// <summary>The smallest blocks, bytes.</summary>
     public const int SmallSize = 4 * 1024;
 
-    /// <summary>Large blocks, bytes: a payload of 64 KiB with its frame before it and the start of the next one behind.</summary>
+    /// <summary>The largest blocks, bytes: a payload of 64 KiB with its frame before it and the start of the next one behind.</summary>
     public const int LargeSize = (64 * 1024) + 128;
 
     /// <summary>Memory kept for reuse, bytes.</summary>
     public const int MaxRetainedBytes = 32 * 1024 * 1024;
 
-    private readonly ConcurrentBag<Lease> _small = [];
-    private readonly ConcurrentBag<Lease> _large = [];
+    // Sizes double from one to the next; the last one is LargeSize.
+    private readonly ConcurrentBag<Lease>[] _free = [[], [], [], [], []];
     private long _retainedBytes;
     private long _outstanding;
 
@@ -32,22 +33,28 @@ internal sealed class LeasePool
     /// <summary>Leases that have been rented and not returned.</summary>
     public long Outstanding => Interlocked.Read(ref _outstanding);
 
+    /// <summary>Size of the block that holds <paramref name="size"/> bytes.</summary>
+    public static int CapacityFor(int size)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(size, LargeSize);
+        return size > 32 * 1024 ? LargeSize : Math.Max(SmallSize, (int)BitOperations.RoundUpToPowerOf2((uint)size));
+    }
+
     /// <summary>
     /// A lease of at least <paramref name="size"/> bytes, at most <see cref="LargeSize"/>. Its content is undefined; the
     /// caller owns it.
     /// </summary>
     public Lease Rent(int size)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(size, LargeSize);
-        bool small = size <= SmallSize;
+        int capacity = CapacityFor(size);
         Interlocked.Increment(ref _outstanding);
-        if ((small ? _small : _large).TryTake(out Lease? lease))
+        if (FreeOf(capacity).TryTake(out Lease? lease))
         {
             Interlocked.Add(ref _retainedBytes, -lease.Capacity);
         }
         else
         {
-            lease = new Lease(this, small ? SmallSize : LargeSize);
+            lease = new Lease(this, capacity);
         }
 
         lease.Lend();
@@ -63,6 +70,8 @@ internal sealed class LeasePool
             return;
         }
 
-        (lease.Capacity == SmallSize ? _small : _large).Add(lease);
+        FreeOf(lease.Capacity).Add(lease);
     }
+
+    private ConcurrentBag<Lease> FreeOf(int capacity) => _free[BitOperations.Log2((uint)capacity / SmallSize)];
 }

@@ -165,6 +165,10 @@ internal sealed class OffsetAggregator
         _head = _count = _runs = 0;
     }
 
+    // The worst case that AggregatorOptions.MaxPendingBytes documents.
+    private long MaxAllocatedBytes =>
+        Math.Max(1024 * 1024, (2 * _options.MaxPendingBytes) + ((long)LeasePool.SmallSize * _options.MaxGaps));
+
     private ref Piece At(int index) => ref _pieces[_head + index];
 
     private AcceptResult Check(long offset, int length)
@@ -181,9 +185,9 @@ internal sealed class OffsetAggregator
             return new(AcceptOutcome.Overflow);
         }
 
-        return !fillsHead && Gaps >= _options.MaxGaps && StandsAlone(offset, offset + length)
-            ? new(AcceptOutcome.Overflow)
-            : new(AcceptOutcome.Accepted);
+        bool exceedsMemory = AllocatedBytes + LeasePool.CapacityFor(length) > MaxAllocatedBytes;
+        bool exceedsGaps = Gaps >= _options.MaxGaps && StandsAlone(offset, offset + length);
+        return !fillsHead && (exceedsMemory || exceedsGaps) ? new(AcceptOutcome.Overflow) : new(AcceptOutcome.Accepted);
     }
 
     /// <summary>True when no piece touches or overlaps these bytes, so that they would make a run of their own.</summary>
@@ -309,8 +313,8 @@ internal sealed class OffsetAggregator
     }
 
     /// <summary>
-    /// Puts a piece before <paramref name="index"/>, where it overlaps nothing. A small one joins the piece before it
-    /// when that one is of the same source and has room; false then: no piece was added.
+    /// Puts a piece before <paramref name="index"/>, where it overlaps nothing, in the smallest block that holds it. It
+    /// joins the piece before it when that one is of the same source and has room; false then: no piece was added.
     /// </summary>
     private bool Insert(int index, Piece piece)
     {
@@ -327,7 +331,7 @@ internal sealed class OffsetAggregator
             return false;
         }
 
-        if (piece.Lease.Length <= LeasePool.SmallSize && piece.Lease.Capacity > LeasePool.SmallSize)
+        if (LeasePool.CapacityFor(piece.Lease.Length) < piece.Lease.Capacity)
         {
             Lease large = piece.Lease;
             piece.Lease = Copy(large.Span);

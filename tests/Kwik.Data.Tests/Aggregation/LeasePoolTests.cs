@@ -8,7 +8,8 @@ public sealed class LeasePoolTests
     [InlineData(0, LeasePool.SmallSize)]
     [InlineData(1, LeasePool.SmallSize)]
     [InlineData(LeasePool.SmallSize, LeasePool.SmallSize)]
-    [InlineData(LeasePool.SmallSize + 1, LeasePool.LargeSize)]
+    [InlineData(LeasePool.SmallSize + 1, 2 * LeasePool.SmallSize)]
+    [InlineData((32 * 1024) + 1, LeasePool.LargeSize)]
     [InlineData(LeasePool.LargeSize, LeasePool.LargeSize)]
     public void Rent_Size_GivesTheSmallestBlockThatHoldsIt(int size, int capacity)
     {

@@ -17,6 +17,26 @@ public sealed class OffsetAggregatorMemoryTests
         AssertBounded(i => (1, 1 + (2 * i), 1));
 
     [Fact]
+    public void Accept_OneByteAtAlternateOffsetsThenBetween_IsBounded() =>
+        AssertBounded(i => (1, 1 + (i / 1000 * 1000) + (i % 1000 < 500 ? 2 * (i % 1000) : (2 * ((i % 1000) - 500)) + 1), 1));
+
+    [Fact]
+    public void Accept_OneByteFromTheEndBackwards_IsBounded() =>
+        AssertBounded(i => (1, Pieces - i, 1));
+
+    [Fact]
+    public void Accept_OneByteFromTwoSourcesInTurn_IsBounded() =>
+        AssertBounded(i => (1 + (i % 2), 1 + i, 1));
+
+    [Fact]
+    public void Accept_JustTooLongForASmallBlock_IsBounded() =>
+        AssertBounded(i => (1 + (i % 2), 1 + (i * (LeasePool.SmallSize + 1)), LeasePool.SmallSize + 1));
+
+    [Fact]
+    public void Accept_JustTooLongForASmallBlockBackwards_IsBounded() =>
+        AssertBounded(i => (1, Math.Max(1, (int)Options.MaxPendingBytes - ((i + 1) * (LeasePool.SmallSize + 1))), LeasePool.SmallSize + 1));
+
+    [Fact]
     public void Accept_OneByteInOrderFromOneSource_TakesNoMoreThanItsBytes()
     {
         OffsetAggregator aggregator = new(Options, _pool);

@@ -7,10 +7,8 @@ namespace Kwik.Session.Tests.Simulated;
 
 public class OfferedContentTests
 {
-    public static TheoryData<int> Seeds => Simulation.Seeds;
-
     [Theory]
-    [MemberData(nameof(Seeds))]
+    [SimulationSeeds]
     public void ThreeServers_OneStream_ArrivesWholeAndFromAll(int seed) => Simulation.Run(seed, async world =>
     {
         var content = MemoryContent.Random(seed, 8 * 1024 * 1024);
@@ -34,7 +32,7 @@ public class OfferedContentTests
     });
 
     [Theory]
-    [MemberData(nameof(Seeds))]
+    [SimulationSeeds]
     public void SecondaryKilled_OneStream_LosesNoByte(int seed) => Simulation.Run(seed, async world =>
     {
         var content = MemoryContent.Random(seed, 8 * 1024 * 1024);

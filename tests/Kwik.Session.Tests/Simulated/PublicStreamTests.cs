@@ -7,10 +7,8 @@ namespace Kwik.Session.Tests.Simulated;
 
 public class PublicStreamTests
 {
-    public static TheoryData<int> Seeds => Simulation.Seeds;
-
     [Theory]
-    [MemberData(nameof(Seeds))]
+    [SimulationSeeds]
     public void ClientStream_Echoed_ComesBackWhole(int seed) => Simulation.Run(seed, async world =>
     {
         await using var deployment = new SimulatedDeployment(world);

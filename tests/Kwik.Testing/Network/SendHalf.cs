@@ -226,14 +226,35 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
 
     private ReadOnlyMemory<byte> TakeBytes(int atMost)
     {
-        if (_bufferedBytes == 0)
+        int length = Math.Min(atMost, _bufferedBytes);
+        if (length == 0)
         {
             return default;
         }
 
+        _bufferedBytes -= length;
+        ReadOnlyMemory<byte> bytes = TakeFromHead(length);
+        if (bytes.Length == length)
+        {
+            return bytes;
+        }
+
+        // A segment is as full as it can be: turns on the link are equal only when segments are.
+        byte[] joined = GC.AllocateUninitializedArray<byte>(length);
+        bytes.CopyTo(joined);
+        for (int have = bytes.Length; have < length; have += bytes.Length)
+        {
+            bytes = TakeFromHead(length - have);
+            bytes.CopyTo(joined.AsMemory(have));
+        }
+
+        return joined;
+    }
+
+    private ReadOnlyMemory<byte> TakeFromHead(int atMost)
+    {
         Chunk head = _buffer.Peek();
         ReadOnlyMemory<byte> bytes = head.Take(atMost);
-        _bufferedBytes -= bytes.Length;
 
         // A chunk with room left stays for the next write.
         if (head.IsSpent)

@@ -98,10 +98,14 @@ public sealed class SimulatedLink
         set
         {
             _world.Loop.AssertOnLoop();
-            _world.Trace.Record(value ? "black hole" : "healed", ToString(), 0, 0);
-            bool heals = field && !value;
+            if (field == value)
+            {
+                return;
+            }
+
             field = value;
-            if (heals && _held.Count > 0)
+            _world.Trace.Record(value ? "black hole" : "healed", ToString(), 0, 0);
+            if (!value && _held.Count > 0)
             {
                 _world.Loop.Schedule(NextProbe(), ReleaseHeld);
             }

@@ -225,7 +225,7 @@ internal sealed class EventLoop : TaskScheduler
     private bool WaitForEscapee()
     {
         // On a busy pool the escapee may not even have begun; what is queued behind it says when it has.
-        using var begun = new ManualResetEventSlim();
+        var begun = new ManualResetEventSlim();
         ThreadPool.UnsafeQueueUserWorkItem(static begun => begun.Set(), begun, preferLocal: true);
         begun.Wait();
         return SpinWait.SpinUntil(() => _escape is not null, TimeSpan.FromMilliseconds(100));

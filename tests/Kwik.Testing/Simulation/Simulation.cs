@@ -17,18 +17,10 @@ namespace Kwik.Testing;
 /// <c>Task.WaitAsync</c> over a task that was made with
 /// <see cref="TaskCreationOptions.RunContinuationsAsynchronously"/>. Over the tasks of async methods these three are fine.
 /// </para>
-/// <para>
-/// <c>KWIK_SEEDS=n</c> runs seeds 1 to n in every theory over <see cref="Seeds"/>; <c>KWIK_SEED=n</c> runs seed n alone.
-/// </para>
+/// <para>Tests are theories over <see cref="SimulationSeedsAttribute"/>; a failure says how to run its seed alone.</para>
 /// </remarks>
 public static class Simulation
 {
-    private const int DefaultSeeds = 50;
-
-    /// <summary>The seeds of this test run, for <c>[MemberData]</c>.</summary>
-    public static TheoryData<int> Seeds => SeedsFrom(
-        Environment.GetEnvironmentVariable("KWIK_SEED"), Environment.GetEnvironmentVariable("KWIK_SEEDS"));
-
     /// <summary>
     /// Runs <paramref name="scenario"/> to its end on the calling thread and returns what happened.
     /// </summary>
@@ -57,18 +49,6 @@ public static class Simulation
         return problem is null
             ? world.Trace
             : throw new SimulationException(Describe(world, loop, problem), seed, world.Time.Elapsed, cause);
-    }
-
-    /// <summary>The seeds that the two environment variables ask for.</summary>
-    internal static TheoryData<int> SeedsFrom(string? only, string? count)
-    {
-        if (only is { Length: > 0 })
-        {
-            return [int.Parse(only, CultureInfo.InvariantCulture)];
-        }
-
-        int seeds = count is { Length: > 0 } ? int.Parse(count, CultureInfo.InvariantCulture) : DefaultSeeds;
-        return new TheoryData<int>(Enumerable.Range(1, seeds));
     }
 
     private static string Describe(SimulatedWorld world, EventLoop loop, string problem)

@@ -1,6 +1,6 @@
 using Kwik.Streams;
 
-namespace Kwik.Session.Tests.Simulated;
+namespace Kwik.Session.Tests;
 
 /// <summary>Reads streams with plain awaits; the base class's own loops leave the simulation's thread.</summary>
 internal static class StreamReading

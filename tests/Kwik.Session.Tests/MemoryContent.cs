@@ -1,7 +1,7 @@
 using Kwik.Data;
 using Kwik.Sessions;
 
-namespace Kwik.Session.Tests.Simulated;
+namespace Kwik.Session.Tests;
 
 /// <summary>One content in memory, and the server that has it.</summary>
 internal sealed class MemoryContent : IContentProvider

@@ -1,0 +1,224 @@
+#include "binding.h"
+
+#include <ngtcp2/ngtcp2.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+#include "connection.h"
+#include "listener.h"
+#include "wire.h"
+
+namespace kwik {
+
+struct Binding::Parcel final : Object {
+    explicit Parcel(ReceivedBatch&& b) noexcept : batch(std::move(b)) {}
+    ReceivedBatch batch;
+};
+
+namespace {
+
+// Batches read before the worker writes: enough to answer a burst with few acknowledgements, few enough that the answer is not late.
+constexpr int max_batches_per_turn = 4;
+
+abi::Status status_of_bind_error(int error) noexcept {
+    switch (error) {
+    case EADDRINUSE: return abi::address_in_use;
+    case EADDRNOTAVAIL: return abi::invalid_address;
+    case EAFNOSUPPORT: return abi::address_not_available;
+    case ENOMEM: case ENOBUFS: return abi::out_of_memory;
+    default: return abi::internal_error;
+    }
+}
+
+// Address of the binding that `local` asks for; family 0 is the IPv6 wildcard.
+Address normalized(Address local) noexcept {
+    if (local.family() == AF_UNSPEC) local.base.sa_family = AF_INET6;
+    return local;
+}
+
+}  // namespace
+
+abi::Status Binding::acquire(Library& library, const Address& local, Ref<Binding>& out) noexcept {
+    std::lock_guard lock(library.bindings_mutex);
+    const Address wanted = normalized(local);
+    if (wanted.port() != 0) {
+        for (Binding* binding : library.bindings) {
+            if (binding->local() == wanted) {
+                ++binding->users_;
+                out = Ref<Binding>::share(binding);
+                return abi::success;
+            }
+        }
+    }
+    auto binding = Ref<Binding>::adopt(new (std::nothrow) Binding(library, library.next_worker()));
+    if (!binding) return abi::out_of_memory;
+    if (const int error = binding->socket_.bind(local)) return status_of_bind_error(error);
+    try {
+        library.bindings.push_back(binding.get());
+    } catch (const std::bad_alloc&) {
+        return abi::out_of_memory;
+    }
+    if (!binding->reader_.post(Ref<Actor>::share(binding.get()), {.op = op_watch})) {
+        library.bindings.pop_back();
+        return abi::out_of_memory;
+    }
+    binding->users_ = 1;
+    out = std::move(binding);
+    return abi::success;
+}
+
+void Binding::add_user() noexcept {
+    std::lock_guard lock(library_.bindings_mutex);
+    ++users_;
+}
+
+void Binding::drop_user() noexcept {
+    {
+        std::lock_guard lock(library_.bindings_mutex);
+        if (--users_ > 0) return;
+    }
+    if (reader_.is_current()) close_if_unused();
+    else (void)reader_.post(Ref<Actor>::share(this), {.op = op_close_if_unused});
+}
+
+void Binding::close_if_unused() noexcept {
+    std::lock_guard lock(library_.bindings_mutex);
+    const auto it = std::find(library_.bindings.begin(), library_.bindings.end(), this);
+    if (users_ > 0 || it == library_.bindings.end()) return;
+    library_.bindings.erase(it);
+    reader_.unwatch(socket_.fd());
+    socket_.close();
+    reader_.retire(Ref<Object>::share(this));
+}
+
+abi::Status Binding::add_listener(Listener& listener) noexcept {
+    std::lock_guard lock(listeners_mutex_);
+    for (Listener* other : listeners_) {
+        if (!select_alpn(other->alpn_list(), listener.alpn_list()).empty()) return abi::alpn_in_use;
+    }
+    try {
+        listeners_.push_back(&listener);
+    } catch (const std::bad_alloc&) {
+        return abi::out_of_memory;
+    }
+    return abi::success;
+}
+
+void Binding::remove_listener(Listener& listener) noexcept {
+    std::lock_guard lock(listeners_mutex_);
+    std::erase(listeners_, &listener);
+}
+
+Ref<Listener> Binding::begin_callback(std::span<const std::uint8_t> offered, std::span<const std::uint8_t>& alpn) noexcept {
+    Ref<Listener> chosen;
+    {
+        std::lock_guard lock(listeners_mutex_);
+        for (Listener* listener : listeners_) {
+            alpn = select_alpn(listener->alpn_list(), offered);
+            if (!alpn.empty()) {
+                chosen = Ref<Listener>::share(listener);
+                break;
+            }
+        }
+    }
+    // Outside of the lock, because a listener takes both locks in the other order.
+    return chosen && chosen->begin_callback() ? chosen : Ref<Listener>();
+}
+
+void Binding::execute(Command& command) noexcept {
+    switch (command.op) {
+    case op_watch:
+        if (socket_.fd() >= 0) (void)reader_.watch(socket_.fd(), *this);
+        break;
+    case op_datagrams: {
+        ReceivedBatch& batch = static_cast<Parcel*>(command.subject.get())->batch;
+        deliver(library_.worker(command.flags), batch);
+        break;
+    }
+    case op_close_if_unused:
+        close_if_unused();
+        break;
+    }
+}
+
+void Binding::on_readable() noexcept {
+    for (int i = 0; i < max_batches_per_turn; ++i) {
+        // An unconnected socket reports no ICMP errors; what is left (ENOMEM, EAGAIN) is tried again when epoll says so.
+        if (socket_.fd() < 0 || socket_.receive(batch_) != 0) return;
+        route(batch_);
+    }
+}
+
+void Binding::route(ReceivedBatch& batch) noexcept {
+    const auto owner = [this](std::span<const std::uint8_t> datagram) -> int {
+        ngtcp2_version_cid header;
+        const int rv = ngtcp2_pkt_decode_version_cid(&header, datagram.data(), datagram.size(), cid_length);
+        if (rv != 0 && rv != NGTCP2_ERR_VERSION_NEGOTIATION) return -1;
+        if (header.dcidlen > NGTCP2_MAX_CIDLEN) return -1;
+        return static_cast<int>(CidTable::worker_of({header.dcid, header.dcidlen}, library_.worker_count()));
+    };
+    const auto segment = [&batch](std::size_t at) { return std::span(batch.memory.get() + at, std::min(batch.segment_size, batch.length - at)); };
+    // Runs of datagrams of the same worker; nearly always one run, which is then moved whole.
+    for (std::size_t begin = 0, end; begin < batch.length; begin = end) {
+        const int worker = owner(segment(begin));
+        end = begin + segment(begin).size();
+        while (end < batch.length && owner(segment(end)) == worker) end += segment(end).size();
+        if (worker < 0) continue;
+        if (static_cast<unsigned>(worker) == reader_.index() && begin == 0 && end == batch.length) {
+            deliver(reader_, batch);
+            return;
+        }
+        ReceivedBatch part;
+        part.segment_size = batch.segment_size;
+        part.length = end - begin;
+        part.local = batch.local;
+        part.remote = batch.remote;
+        if (begin == 0 && end == batch.length) {
+            part.memory = std::move(batch.memory);
+        } else {
+            part.memory = BufferPool::take(part.length);
+            if (!part.memory) return;  // Lost datagrams are repaired by their senders.
+            std::memcpy(part.memory.get(), batch.memory.get() + begin, part.length);
+        }
+        hand_over(library_.worker(static_cast<unsigned>(worker)), std::move(part));
+    }
+}
+
+void Binding::hand_over(Worker& worker, ReceivedBatch&& batch) noexcept {
+    if (worker.is_current()) {
+        deliver(worker, batch);
+        return;
+    }
+    auto parcel = Ref<Parcel>::adopt(new (std::nothrow) Parcel(std::move(batch)));
+    if (!parcel) return;
+    // Out of memory: lost datagrams are repaired by their senders.
+    (void)worker.post(Ref<Actor>::share(this), {.op = op_datagrams, .flags = worker.index(), .subject = std::move(parcel)});
+}
+
+void Binding::deliver(Worker& worker, const ReceivedBatch& batch) noexcept {
+    for (std::size_t at = 0; at < batch.length; at += batch.segment_size) {
+        const std::span<const std::uint8_t> datagram(batch.memory.get() + at, std::min(batch.segment_size, batch.length - at));
+        ngtcp2_version_cid header;
+        const int rv = ngtcp2_pkt_decode_version_cid(&header, datagram.data(), datagram.size(), cid_length);
+        // A version that ngtcp2 does not know: the place of the Version Negotiation packet.
+        if (rv != 0) continue;
+        if (Connection* connection = worker.connections().find({header.dcid, header.dcidlen})) connection->receive(datagram, batch.local, batch.remote);
+        else if (header.version != 0) accept(worker, datagram, batch.local, batch.remote);
+        // else: a short header of nobody we know: the place of the stateless reset.
+    }
+}
+
+void Binding::accept(Worker& worker, std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept {
+    ngtcp2_pkt_hd header;
+    // Only a client's first Initial makes a connection. NGTCP2_ERR_RETRY (0-RTT that came first) would be the place of the Retry packet: dropped, the client repeats it.
+    if (ngtcp2_accept(&header, datagram.data(), datagram.size()) != 0) return;
+    {
+        std::lock_guard lock(listeners_mutex_);
+        if (listeners_.empty()) return;
+    }
+    Connection::accept(library_, worker, Ref<Binding>::share(this), header, datagram, local, remote);
+}
+
+}  // namespace kwik

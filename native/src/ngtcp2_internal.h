@@ -1,0 +1,19 @@
+// Three functions of ngtcp2 that its header does not show. They are why the library is linked statically: they exist, with these signatures, in the archive of exactly this version.
+//
+// ngtcp2 0.12.1 closes a stream when both directions are finished and our last byte was acknowledged, and it never sees the latter on a one-way stream of the peer: such streams stay in
+// memory, 400 bytes each and more, as long as the connection. Closing them by hand is the remedy; it runs ngtcp2's own close with all its bookkeeping.
+#pragma once
+
+#include <ngtcp2/ngtcp2.h>
+
+static_assert(NGTCP2_VERSION_NUM == 0x000c01, "check these declarations against lib/ngtcp2_conn.h and lib/ngtcp2_strm.h of the new version");
+
+extern "C" {
+struct ngtcp2_strm;
+// nullptr if there is no such stream (any more).
+ngtcp2_strm* ngtcp2_conn_find_stream(ngtcp2_conn* conn, int64_t stream_id);
+// Calls stream_close and frees the stream. Not inside a callback of ngtcp2. 0, or the failure of the callback.
+int ngtcp2_conn_close_stream(ngtcp2_conn* conn, ngtcp2_strm* stream);
+// Nonzero when all bytes and FIN were acknowledged.
+int ngtcp2_strm_is_all_tx_data_fin_acked(ngtcp2_strm* stream);
+}

@@ -1,0 +1,200 @@
+#include "worker.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <ctime>
+#include <new>
+#include <system_error>
+
+namespace kwik {
+
+namespace {
+thread_local const Worker* current_worker = nullptr;
+
+std::uint64_t monotonic_now() noexcept {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
+}
+}  // namespace
+
+std::unique_ptr<Worker> Worker::start(unsigned index, unsigned count) noexcept {
+    std::unique_ptr<Worker> worker(new (std::nothrow) Worker(index, count));
+    if (!worker) return nullptr;
+    worker->now_ = monotonic_now();
+    worker->epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    worker->event_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = nullptr;
+    if (worker->epoll_ < 0 || worker->event_ < 0 || epoll_ctl(worker->epoll_, EPOLL_CTL_ADD, worker->event_, &event) != 0) return nullptr;
+    try {
+        worker->thread_ = std::thread([self = worker.get()] { self->run(); });
+    } catch (const std::system_error&) {
+        return nullptr;
+    }
+    return worker;
+}
+
+void Worker::stop() noexcept {
+    if (!thread_.joinable()) return;
+    stopping_.store(true);
+    wake();
+    thread_.join();
+}
+
+void Worker::drain() noexcept {
+    current_worker = this;
+    constexpr std::uint64_t far_future = TimerHeap::never / 2;
+    // Two timers in a row are the most that anything sets after its end.
+    for (int round = 0; round < 4; ++round) {
+        execute_commands();
+        timers_.run(far_future);
+        run_deferred();
+        retired_.clear();
+    }
+    current_worker = nullptr;
+}
+
+Worker::~Worker() {
+    stop();
+    if (event_ >= 0) ::close(event_);
+    if (epoll_ >= 0) ::close(epoll_);
+}
+
+bool Worker::is_current() const noexcept { return current_worker == this; }
+
+void Worker::wake() noexcept {
+    const std::uint64_t one = 1;
+    // Fails only when the counter is full, and then the thread wakes anyway.
+    (void)!::write(event_, &one, sizeof one);
+}
+
+bool Worker::post(Ref<Actor> target, Command command) noexcept {
+    try {
+        std::lock_guard lock(mutex_);
+        posted_.push_back({std::move(target), std::move(command)});
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    // Sequentially consistent on both sides: either we see that it sleeps, or it sees the post before it sleeps.
+    has_posts_.store(true);
+    if (!is_current() && sleeping_.exchange(false)) wake();
+    return true;
+}
+
+bool Worker::post_and_wait(Ref<Actor> target, Command command) noexcept {
+    Waiter waiter;
+    command.waiter = &waiter;
+    if (!post(std::move(target), std::move(command))) return false;
+    waiter.wait();
+    return true;
+}
+
+std::uint64_t Worker::refresh_clock() noexcept { return now_ = monotonic_now(); }
+
+bool Worker::watch(int fd, Readable& readable) noexcept {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &readable;
+    return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void Worker::unwatch(int fd) noexcept { (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
+
+void Worker::defer(Deferred& work, Ref<Object> owner) noexcept {
+    if (work.queued_) return;
+    try {
+        deferred_.push_back({&work, std::move(owner)});
+        work.queued_ = true;
+    } catch (const std::bad_alloc&) {
+        work.run_deferred();  // Earlier than asked, but not lost.
+    }
+}
+
+void Worker::retire(Ref<Object> object) noexcept {
+    try {
+        retired_.push_back(std::move(object));
+    } catch (const std::bad_alloc&) {
+        // The reference leaks: a stale event of this turn must not find freed memory.
+        object.leak();
+    }
+}
+
+void Worker::execute_commands() noexcept {
+    // A command may post others to this worker (from a callback of the application): they are executed in this turn too, before the worker would sleep.
+    while (has_posts_.exchange(false)) {
+        {
+            std::lock_guard lock(mutex_);
+            running_.swap(posted_);
+        }
+        for (Posted& posted : running_) {
+            posted.target->execute(posted.command);
+            if (posted.command.waiter != nullptr) posted.command.waiter->signal();
+        }
+        running_.clear();
+    }
+}
+
+void Worker::run_deferred() noexcept {
+    current_.swap(deferred_);
+    for (Work& item : current_) {
+        item.work->queued_ = false;
+        item.work->run_deferred();
+    }
+    current_.clear();
+}
+
+bool Worker::wait_for_events() noexcept {
+    epoll_event events[64];
+    timespec timeout{0, 0};
+    const timespec* wait = &timeout;
+    if (deferred_.empty()) {
+        const std::uint64_t deadline = timers_.earliest();
+        refresh_clock();
+        if (deadline == TimerHeap::never) wait = nullptr;
+        else if (deadline > now_) timeout = {static_cast<time_t>((deadline - now_) / 1'000'000'000u), static_cast<long>((deadline - now_) % 1'000'000'000u)};
+        sleeping_.store(true);
+        if (has_posts_.load()) wait = &(timeout = {0, 0});
+    }
+    static_assert(sizeof(events) / sizeof(events[0]) == 64);
+    int count = epoll_pwait2(epoll_, events, 64, wait, nullptr);
+    if (count < 0 && errno == ENOSYS) {
+        const int ms = wait == nullptr ? -1 : static_cast<int>(std::min<long>(wait->tv_sec * 1000 + (wait->tv_nsec + 999'999) / 1'000'000, 3'600'000));
+        count = epoll_wait(epoll_, events, 64, ms);
+    }
+    sleeping_.store(false);
+    refresh_clock();
+    for (int i = 0; i < count; ++i) {
+        if (events[i].data.ptr == nullptr) {
+            std::uint64_t drained;
+            (void)!::read(event_, &drained, sizeof drained);
+        } else {
+            static_cast<Readable*>(events[i].data.ptr)->on_readable();
+        }
+    }
+    return !stopping_.load();
+}
+
+void Worker::run() noexcept {
+    current_worker = this;
+    char name[16];
+    std::snprintf(name, sizeof name, "kwik-quic-%u", index_);
+    pthread_setname_np(pthread_self(), name);
+    // The kernel may delay a sleep's end by the timer slack, 50 us by default, which is as long as a round trip on loopback.
+    prctl(PR_SET_TIMERSLACK, 1000);
+    do {
+        execute_commands();
+        timers_.run(now_);
+        run_deferred();
+        retired_.clear();
+    } while (wait_for_events());
+}
+
+}  // namespace kwik
