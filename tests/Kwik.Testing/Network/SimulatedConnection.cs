@@ -67,13 +67,9 @@ internal sealed class SimulatedConnection : ITransportConnection
 
     public SimulatedConnection Peer { get; private set; } = null!;
 
-    public SimulatedHost Host => _process.Host;
-
     public int StreamWindow => _options.StreamWindow;
 
     public int OpenStreams => _streams.Count;
-
-    public bool IsOpen => _end is null;
 
     /// <summary>Payload that this end may still send, all streams together.</summary>
     public long SendCredit { get; private set; }
@@ -103,12 +99,14 @@ internal sealed class SimulatedConnection : ITransportConnection
         }
 
         Record("established", 0, 0);
-        foreach (Action early in _early)
-        {
-            early();
-        }
 
+        // One of them may end the connection.
+        Action[] early = [.. _early];
         _early.Clear();
+        foreach (Action receive in early)
+        {
+            receive();
+        }
     }
 
     /// <inheritdoc/>
