@@ -54,9 +54,9 @@ public sealed partial class KwikStream
     // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
     private async Task<ContentOffer?> AwaitOfferAsync() => await _offer.Task;
 
-    private void ConcludeNoOffer(int bytes)
+    private void ConcludeNoOffer()
     {
-        if (bytes > 0 && !_offer.TrySetResult(null) && _offer.Task is { IsCompletedSuccessfully: true, Result: not null })
+        if (!_offer.TrySetResult(null) && _offer.Task is { IsCompletedSuccessfully: true, Result: not null })
         {
             throw Violation("The primary writes to a stream that it has offered.");
         }

@@ -61,7 +61,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadToEndAsync);
+        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
 
@@ -106,7 +106,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadToEndAsync);
+        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.NotFound, e.Code);
     });
 
@@ -131,6 +131,62 @@ public class OfferedContentTests
         Assert.True(content.Is(await stream.ReadToEndAsync()));
         Assert.Equal(KwikError.AuthenticationFailed, refused?.Code);
         Assert.Single(session.GetAllPaths());
+    });
+
+    [Theory]
+    [SimulationSeeds]
+    public void Request_AnsweredWithAnOffer_GetsTheContent(int seed) => Simulation.Run(seed, async world =>
+    {
+        var content = MemoryContent.Random(seed, world.Random.Next(3) * 100_000);
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(content, async session =>
+        {
+            await using KwikStream asked = await session.AcceptStream();
+            Assert.Equal("file"u8.ToArray(), await asked.ReadToEndAsync());
+            await asked.OfferContentAsync(content.Offer);
+            await session.Closed;
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.OpenStreamSync();
+        await stream.WriteAsync("file"u8.ToArray());
+        stream.CompleteWrites();
+
+        Assert.Equal(content.Offer, await stream.GetOfferAsync());
+        Assert.True(content.Is(await stream.ReadToEndAsync()));
+    });
+
+    [Fact]
+    public void Stream_EndedWithoutBytesOrOffer_HasNoOffer() => Simulation.Run(1, async world =>
+    {
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            await using KwikStream opened = await session.OpenStreamSync();
+            opened.CompleteWrites();
+            await session.Closed;
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        Assert.Null(await stream.GetOfferAsync());
+        Assert.Empty(await stream.ReadToEndAsync());
+    });
+
+    [Fact]
+    public void ContentThatCanNoLongerBeRead_Read_FailsWithContentMismatch() => Simulation.Run(1, async world =>
+    {
+        var content = MemoryContent.Random(1, 1_000_000);
+        content.ChangedAt = 500_000;
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(content, session => OfferAsync(session, content.Offer, []));
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
+        Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
 
     private static async Task StartAsync(
