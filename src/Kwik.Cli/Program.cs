@@ -1,1 +1,3 @@
-return 0;
+using Kwik.Cli;
+
+return await CommandLine.RunAsync(args);

@@ -4,10 +4,14 @@ namespace Kwik.Streams;
 
 public sealed partial class KwikStream
 {
+    // What the peer says it sends; null once it is known to send bytes of its own.
     private readonly TaskCompletionSource<ContentOffer?> _offer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    // What this side, a primary, said that it sends. Apart from the above: a request came in before it.
+    private ContentOffer? _offered;
+
     /// <summary>What the primary said this stream contains; null before it said so, and for streams that it writes itself.</summary>
-    public ContentOffer? Offer => _offer.Task.IsCompletedSuccessfully ? _offer.Task.Result : null;
+    public ContentOffer? Offer => _offered ?? (_offer.Task.IsCompletedSuccessfully ? _offer.Task.Result : null);
 
     /// <summary>
     /// On a client: waits until it is known what the stream contains. Null when the primary writes bytes itself.
@@ -25,11 +29,12 @@ public sealed partial class KwikStream
     {
         ArgumentNullException.ThrowIfNull(offer);
         offer.Validate();
-        if (_written > 0 || _writesCompleted || !_offer.TrySetResult(offer))
+        if (_written > 0 || _writesCompleted || _offered is not null)
         {
             throw new InvalidOperationException($"Stream {Id} has been written to, completed or offered already.");
         }
 
+        _offered = offer;
         await _owner.OfferAsync(this, offer, cancellationToken);
         CompleteWrites(offer.Length);
     }
@@ -49,9 +54,9 @@ public sealed partial class KwikStream
     // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
     private async Task<ContentOffer?> AwaitOfferAsync() => await _offer.Task;
 
-    private void ConcludeNoOffer(int bytes)
+    private void ConcludeNoOffer()
     {
-        if (bytes > 0 && !_offer.TrySetResult(null) && _offer.Task is { IsCompletedSuccessfully: true, Result: not null })
+        if (!_offer.TrySetResult(null) && _offer.Task is { IsCompletedSuccessfully: true, Result: not null })
         {
             throw Violation("The primary writes to a stream that it has offered.");
         }

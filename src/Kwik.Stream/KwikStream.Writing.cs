@@ -110,7 +110,7 @@ public sealed partial class KwikStream
     private async Task FinishAsync(Task before, long finalSize)
     {
         await before;
-        _writer.Append(StreamFrame.Close(finalSize));
+        _writer.Append(StreamFrame.Close(finalSize, isOffered: _offered is not null));
         await _writer.FlushAsync(completeWrites: true);
     }
 

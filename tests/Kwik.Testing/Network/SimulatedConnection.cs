@@ -18,7 +18,6 @@ internal sealed class SimulatedConnection : ITransportConnection
     private readonly long[] _opened = new long[2];
     private readonly long[] _openedByPeer = new long[2];
     private readonly Queue<SendHalf> _blocked = [];
-    private readonly List<Action> _early = [];
     private readonly TaskCompletionSource _closed = new();
     private SimulatedLink _link = null!;
     private EndReason? _end;
@@ -26,7 +25,6 @@ internal sealed class SimulatedConnection : ITransportConnection
     private TimeSpan _idleTimeout;
     private long _lastPacket;
     private bool _sentSinceReceived;
-    private bool _established;
     private bool _closing;
     private bool _ackOnItsWay;
     private bool _ackOwed;
@@ -67,13 +65,9 @@ internal sealed class SimulatedConnection : ITransportConnection
 
     public SimulatedConnection Peer { get; private set; } = null!;
 
-    public SimulatedHost Host => _process.Host;
-
     public int StreamWindow => _options.StreamWindow;
 
     public int OpenStreams => _streams.Count;
-
-    public bool IsOpen => _end is null;
 
     /// <summary>Payload that this end may still send, all streams together.</summary>
     public long SendCredit { get; private set; }
@@ -92,10 +86,12 @@ internal sealed class SimulatedConnection : ITransportConnection
         _idleTimer = Loop.Schedule(_lastPacket + _idleTimeout.Ticks, OnIdleTimer);
     }
 
-    /// <summary>The handshake is over on this side; packets that came before are delivered now.</summary>
+    /// <summary>
+    /// The handshake is over on this side. Packets that overtook its last flight have been delivered before; nobody
+    /// could look at them.
+    /// </summary>
     public void Establish()
     {
-        _established = true;
         _process.Connections.Add(this);
         if (_isClient)
         {
@@ -103,12 +99,6 @@ internal sealed class SimulatedConnection : ITransportConnection
         }
 
         Record("established", 0, 0);
-        foreach (Action early in _early)
-        {
-            early();
-        }
-
-        _early.Clear();
     }
 
     /// <inheritdoc/>
@@ -183,7 +173,6 @@ internal sealed class SimulatedConnection : ITransportConnection
         _idleTimer?.Cancel();
         _process.Connections.Remove(this);
         _world.Connections.Remove(this);
-        _early.Clear();
         _blocked.Clear();
         foreach (SimulatedStream stream in _streams.Values)
         {
@@ -203,16 +192,16 @@ internal sealed class SimulatedConnection : ITransportConnection
     /// <summary>
     /// Sends control to the peer: it takes effect there after the link's latency, unless either end has ended by then.
     /// </summary>
-    public void Send(Action<SimulatedConnection> effect, bool isAck = false, bool duringHandshake = false)
+    public void Send(Action<SimulatedConnection> effect, bool isAck = false)
     {
         if (_end is null)
         {
-            Carry(Packet(effect, 0, isAck, duringHandshake));
+            Carry(Packet(effect, 0, isAck));
         }
     }
 
     /// <summary>A packet that is leaving now.</summary>
-    public Packet Packet(Action<SimulatedConnection> effect, int bytes, bool isAck = false, bool duringHandshake = false)
+    public Packet Packet(Action<SimulatedConnection> effect, int bytes, bool isAck = false)
     {
         // RFC 9000, 10.1: only the first packet that asks for an answer restarts the idle timer.
         if (!isAck && !_sentSinceReceived)
@@ -222,7 +211,7 @@ internal sealed class SimulatedConnection : ITransportConnection
         }
 
         SimulatedConnection peer = Peer;
-        return new Packet(() => peer.Receive(effect, isAck, duringHandshake), bytes);
+        return new Packet(() => peer.Receive(effect, isAck), bytes);
     }
 
     /// <summary>Waits for its turn on the link.</summary>
@@ -301,9 +290,9 @@ internal sealed class SimulatedConnection : ITransportConnection
         }
     }
 
-    private void Receive(Action<SimulatedConnection> effect, bool isAck, bool duringHandshake)
+    private void Receive(Action<SimulatedConnection> effect, bool isAck)
     {
-        if (!_process.TryEnter(() => Receive(effect, isAck, duringHandshake)) || _end is not null)
+        if (!_process.TryEnter(() => Receive(effect, isAck)) || _end is not null)
         {
             return;
         }
@@ -312,12 +301,6 @@ internal sealed class SimulatedConnection : ITransportConnection
         if (Loop.Now - _lastPacket >= _idleTimeout.Ticks)
         {
             OnIdle();
-            return;
-        }
-
-        if (!_established && !duringHandshake)
-        {
-            _early.Add(() => Receive(effect, isAck, duringHandshake));
             return;
         }
 

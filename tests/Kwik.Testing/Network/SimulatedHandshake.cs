@@ -97,7 +97,7 @@ internal sealed class SimulatedHandshake
         client.Begin(server);
         server.Begin(client);
         client.Establish();
-        client.Send(_ => DecideAboutClient(listener, server), duringHandshake: true);
+        client.Send(_ => DecideAboutClient(listener, server));
         Decide(() => _connected.SetResult(client));
     }
 

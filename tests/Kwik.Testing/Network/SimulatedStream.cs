@@ -69,7 +69,7 @@ internal sealed class SimulatedStream : ITransportStream
     public void AbortWrites(KwikError code)
     {
         _connection.Loop.AssertOnLoop();
-        Sending?.Abort(new EndReason(code, KwikErrorSide.Local, $"Writing was aborted here with {code}."), code);
+        Sending?.Abort(new EndReason(code, KwikErrorSide.Local, $"Writing stream {Id} was aborted here with {code}."), code);
     }
 
     /// <summary>

@@ -1,0 +1,196 @@
+using System.CommandLine;
+using System.Net;
+using Kwik.Cli.Output;
+using Kwik.Hosting;
+using Kwik.Sessions;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Kwik.Cli.Commands;
+
+/// <summary><c>kwik serve</c>: serves the files of a directory, as a primary or as a secondary server.</summary>
+internal static class ServeCommand
+{
+    private static readonly TimeSpan CertificateValidity = TimeSpan.FromDays(30);
+
+    private static readonly Option<ServerRole> Role = new("--role")
+    {
+        Description = "primary: clients ask it for files. secondary: it helps primaries that it trusts.",
+        DefaultValueFactory = _ => ServerRole.Primary,
+        HelpName = "primary|secondary",
+    };
+
+    private static readonly Option<string> Listen = new("--listen")
+    {
+        Description = "ADDRESS:PORT; port 0 lets the system choose, address * is every one.",
+        DefaultValueFactory = _ => "127.0.0.1:4433",
+    };
+
+    private static readonly Option<string> Root = new("--root") { Description = "The directory whose files are served.", Required = true };
+
+    private static readonly Option<string?> Certificate = new("--cert")
+    {
+        Description = "The server's certificate, PEM or PFX; without it a self-signed one is made for this run.",
+    };
+
+    private static readonly Option<string?> Key = new("--key") { Description = "Its private key as PEM, if it is not in the same file." };
+
+    private static readonly Option<string[]> Secondary = new("--secondary")
+    {
+        Description = "On a primary: another server that clients are sent to, HOST:PORT#sha256/PIN. May be repeated.",
+    };
+
+    private static readonly Option<string?> SigningKey = new("--signing-key")
+    {
+        Description = "On a primary with secondaries: the key that 'kwik key' made.",
+    };
+
+    private static readonly Option<string[]> Trust = new("--trust")
+    {
+        Description = "On a secondary: file with the public key of a primary. May be repeated.",
+    };
+
+    private static readonly Option<bool> UntilEndOfInput = new("--until-eof")
+    {
+        Description = "Stop when standard input ends; for programs that start servers.",
+    };
+
+    private static readonly Option<bool> Verbose = new("--verbose", "-v") { Description = "Log every request on standard error." };
+    private static readonly Option<bool> Json = CommonOptions.Json("the line that says where it listens");
+
+    public static Command Create()
+    {
+        var command = new Command("serve", "Serve the files of a directory.")
+        {
+            Role, Listen, Root, Certificate, Key, Secondary, SigningKey, Trust, UntilEndOfInput, Verbose, Json,
+        };
+        command.SetAction(RunAsync);
+        return command;
+    }
+
+    private static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        ServerRole role = parsed.GetValue(Role);
+        RefuseOptionsOfOtherRole(parsed, role);
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using IHost host = Build(parsed, role);
+        try
+        {
+            await host.StartAsync(stopping.Token);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Asked to stop while it was reading its files: that is no failure.
+            return (int)ExitCode.Ok;
+        }
+
+        KwikService service = role == ServerRole.Primary
+            ? host.Services.GetRequiredService<KwikPrimaryService>()
+            : host.Services.GetRequiredService<KwikSecondaryService>();
+        Announce(parsed, role, service);
+        if (parsed.GetValue(UntilEndOfInput))
+        {
+            _ = Task.Run(() => StopAtEndOfInputAsync(stopping), CancellationToken.None);
+        }
+
+        await host.WaitForShutdownAsync(stopping.Token);
+        return (int)ExitCode.Ok;
+    }
+
+    private static IHost Build(ParseResult parsed, ServerRole role)
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+        builder.Logging.SetMinimumLevel(parsed.GetValue(Verbose) ? LogLevel.Debug : LogLevel.Warning);
+        // What keeps the host from starting is told once, by the command.
+        builder.Logging.AddFilter("Microsoft", LogLevel.None);
+        builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        if (role == ServerRole.Primary)
+        {
+            builder.Services.AddKwikPrimary(options =>
+            {
+                Apply(parsed, options);
+                options.SigningKeyPath = parsed.GetValue(SigningKey);
+                AddAll(options.Secondaries, parsed.GetValue(Secondary));
+            });
+        }
+        else
+        {
+            builder.Services.AddKwikSecondary(options =>
+            {
+                Apply(parsed, options);
+                AddAll(options.TrustedPrimaries, parsed.GetValue(Trust));
+            });
+        }
+
+        return builder.Build();
+    }
+
+    private static void Apply(ParseResult parsed, KwikServerOptions options)
+    {
+        options.Listen = parsed.GetRequiredValue(Listen);
+        options.Root = parsed.GetRequiredValue(Root);
+        options.CertificatePath = parsed.GetValue(Certificate);
+        options.CertificateKeyPath = parsed.GetValue(Key);
+        if (options.CertificatePath is null)
+        {
+            options.Certificate = KwikCertificate.CreateSelfSigned(
+                ["localhost", IPAddress.Loopback.ToString(), IPAddress.IPv6Loopback.ToString()],
+                CertificateValidity,
+                TimeProvider.System.GetUtcNow());
+        }
+    }
+
+    private static void AddAll(IList<string> list, string[]? values)
+    {
+        foreach (string value in values ?? [])
+        {
+            list.Add(value);
+        }
+    }
+
+    private static void RefuseOptionsOfOtherRole(ParseResult parsed, ServerRole role)
+    {
+        if (role == ServerRole.Primary && parsed.GetResult(Trust) is not null)
+        {
+            throw new UsageException("--trust is for a secondary server; say --role secondary.");
+        }
+
+        if (role == ServerRole.Secondary && (parsed.GetResult(Secondary) is not null || parsed.GetResult(SigningKey) is not null))
+        {
+            throw new UsageException("--secondary and --signing-key are for a primary server; say --role primary.");
+        }
+
+        if (parsed.GetResult(Key) is not null && parsed.GetResult(Certificate) is null)
+        {
+            throw new UsageException("--key is the key of a certificate; name that with --cert.");
+        }
+    }
+
+    private static void Announce(ParseResult parsed, ServerRole role, KwikService service)
+    {
+        string name = role == ServerRole.Primary ? "primary" : "secondary";
+        if (parsed.GetValue(Json))
+        {
+            CommonOptions.WriteJson(
+                new(name, service.LocalEndPoint.ToString(), service.Pin.ToString(), Path.GetFullPath(parsed.GetRequiredValue(Root))),
+                JsonObjects.Default.ServeJson);
+            return;
+        }
+
+        Console.Out.WriteLine($"kwik {name} on {service.LocalEndPoint}, pin {service.Pin}");
+    }
+
+    private static async Task StopAtEndOfInputAsync(CancellationTokenSource stopping)
+    {
+        var ignored = new byte[256];
+        await using Stream input = Console.OpenStandardInput();
+        while (await input.ReadAsync(ignored) > 0)
+        {
+        }
+
+        await stopping.CancelAsync();
+    }
+}

@@ -1,0 +1,31 @@
+namespace Kwik.Cli;
+
+/// <summary>How the command ends; documented in docs/cli.md.</summary>
+internal enum ExitCode
+{
+    Ok = 0,
+
+    /// <summary>None of the others.</summary>
+    Other = 1,
+
+    /// <summary>The command line does not make sense.</summary>
+    Usage = 2,
+
+    /// <summary>The server has no such file.</summary>
+    NotFound = 3,
+
+    /// <summary>No byte arrived for too long.</summary>
+    Stalled = 5,
+
+    /// <summary>A local file cannot be read or written.</summary>
+    Disk = 9,
+
+    /// <summary>The target exists, without --force.</summary>
+    TargetExists = 13,
+
+    /// <summary>One side did not accept the other's certificate, pin or token.</summary>
+    Authentication = 24,
+
+    /// <summary>The bytes are not the ones that were vouched for.</summary>
+    Verification = 32,
+}

@@ -1,0 +1,57 @@
+using System.Security.Cryptography;
+using Kwik.Data;
+using Kwik.Transfer;
+using Microsoft.Extensions.Options;
+
+namespace Kwik.Cli;
+
+/// <summary>The command line does not make sense; the message is one sentence that says what to change.</summary>
+internal sealed class UsageException(string message, Exception? innerException = null) : Exception(message, innerException);
+
+/// <summary>Turns whatever a command threw into an exit code and one line for people. The only place that does.</summary>
+internal static class Failure
+{
+    /// <summary>Prints the line on standard error.</summary>
+    public static ExitCode Report(Exception e)
+    {
+        (ExitCode code, string message) = Describe(e);
+        Report(message);
+        return code;
+    }
+
+    public static void Report(string message) => Console.Error.WriteLine($"kwik: {OneLine(message)}");
+
+    private static (ExitCode Code, string Message) Describe(Exception e) => e switch
+    {
+        UsageException => (ExitCode.Usage, e.Message),
+        OptionsValidationException options => (ExitCode.Usage, options.Failures.First()),
+        TransferException transfer => Describe(transfer),
+        KwikException kwik => (CodeOf(kwik.Code), kwik.Message),
+        OperationCanceledException => (ExitCode.Other, "Cancelled."),
+        IOException or UnauthorizedAccessException => (ExitCode.Disk, e.Message),
+        CryptographicException => (ExitCode.Usage, e.Message),
+        _ => (ExitCode.Other, $"This is a defect of kwik: {e.GetType().Name}: {e.Message}"),
+    };
+
+    private static (ExitCode Code, string Message) Describe(TransferException e) => e.Error switch
+    {
+        TransferError.NotFound => (ExitCode.NotFound, e.Message),
+        TransferError.Stalled => (ExitCode.Stalled, e.Message),
+        TransferError.Disk => (ExitCode.Disk, e.Message),
+        TransferError.TargetExists => (ExitCode.TargetExists, $"{e.Message.TrimEnd('.')}; --force replaces it."),
+        TransferError.Authentication => (ExitCode.Authentication, e.Message),
+        TransferError.Verification => (ExitCode.Verification, e.Message),
+        _ => (ExitCode.Other, e.Message),
+    };
+
+    private static ExitCode CodeOf(KwikError error) => error switch
+    {
+        KwikError.AuthenticationFailed => ExitCode.Authentication,
+        KwikError.ContentMismatch => ExitCode.Verification,
+        KwikError.NotFound => ExitCode.NotFound,
+        _ => ExitCode.Other,
+    };
+
+    private static string OneLine(string message) =>
+        string.Join(' ', message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+}

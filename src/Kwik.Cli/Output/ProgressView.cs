@@ -1,0 +1,119 @@
+using System.Globalization;
+using System.Text.Json;
+using Kwik.Sessions;
+using Kwik.Transfer;
+using Spectre.Console;
+
+namespace Kwik.Cli.Output;
+
+/// <summary>How progress is shown.</summary>
+internal enum ProgressStyle
+{
+    /// <summary>Bars on a terminal, else lines.</summary>
+    Auto,
+
+    /// <summary>A line a second on standard error.</summary>
+    Plain,
+
+    /// <summary>A JSON object a line on standard output.</summary>
+    Json,
+
+    /// <summary>Not at all.</summary>
+    None,
+}
+
+/// <summary>Shows a fetch while it runs.</summary>
+internal static class ProgressView
+{
+    private static readonly TimeSpan LineInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>Runs a fetch with something to report progress to; null when nobody wants to see it.</summary>
+    public static Task<DownloadResult> RunAsync(
+        ProgressStyle style, string title, Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch) => style switch
+        {
+            ProgressStyle.None => fetch(null),
+            ProgressStyle.Json => fetch(new Lines(TimeSpan.Zero, WriteJson)),
+            ProgressStyle.Auto when !Console.IsErrorRedirected => RunWithBarsAsync(title, fetch),
+            _ => fetch(new Lines(LineInterval, progress => WriteText(title, progress))),
+        };
+
+    /// <summary>What a server is called in bars and tables.</summary>
+    public static string NameOf(PathInfo path) =>
+        path.Role == ServerRole.Primary ? "primary" : string.Create(CultureInfo.InvariantCulture, $"secondary {path.Id}");
+
+    private static void WriteJson(DownloadProgress progress)
+    {
+        var line = new ProgressJson(
+            progress.Bytes, progress.Length, Math.Round(progress.Elapsed.TotalSeconds, 6), SourceJson.From(progress.Sources, progress.Elapsed));
+        Console.Out.WriteLine(JsonSerializer.Serialize(line, JsonObjects.Default.ProgressJson));
+    }
+
+    private static void WriteText(string title, DownloadProgress progress)
+    {
+        int active = progress.Sources.Count(source => source.Path.State == PathState.Active);
+        Console.Error.WriteLine(
+            $"{title}: {ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.Length)}, "
+            + $"{ByteSize.FormatRate(SourceJson.Rate(progress.Bytes, progress.Elapsed))}, {active} {(active == 1 ? "server" : "servers")}");
+    }
+
+    private static Task<DownloadResult> RunWithBarsAsync(
+        string title, Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch)
+    {
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+        return console.Progress()
+            .Columns(
+                new TaskDescriptionColumn { Alignment = Justify.Left },
+                new ProgressBarColumn(),
+                new PercentageColumn(),
+                new DownloadedColumn(),
+                new TransferSpeedColumn())
+            .StartAsync(context => fetch(new Bars(context, title)));
+    }
+
+    /// <summary>The whole file in one bar, and the share of each server in one below.</summary>
+    private sealed class Bars(ProgressContext context, string title) : IProgress<DownloadProgress>
+    {
+        private readonly ProgressTask _whole = context.AddTask($"[bold]{Markup.Escape(title)}[/]");
+        private readonly Dictionary<int, ProgressTask> _sources = [];
+
+        public void Report(DownloadProgress progress)
+        {
+            Show(_whole, progress.Bytes, progress.Length);
+            foreach (DownloadSource source in progress.Sources)
+            {
+                if (!_sources.TryGetValue(source.Path.Id, out ProgressTask? bar))
+                {
+                    bar = context.AddTask(NameOf(source.Path));
+                    _sources.Add(source.Path.Id, bar);
+                }
+
+                bar.Description = source.Path.State == PathState.Active
+                    ? $"  {NameOf(source.Path)}"
+                    : $"  [red]{NameOf(source.Path)} {source.Path.State.ToString().ToLowerInvariant()}[/]";
+                Show(bar, source.Bytes, progress.Length);
+            }
+        }
+
+        // An empty file is a full bar.
+        private static void Show(ProgressTask bar, long bytes, long length)
+        {
+            bar.MaxValue = Math.Max(1, length);
+            bar.Value = length == 0 ? 1 : bytes;
+        }
+    }
+
+    /// <summary>Passes on what comes after an interval, and always the last.</summary>
+    private sealed class Lines(TimeSpan interval, Action<DownloadProgress> write) : IProgress<DownloadProgress>
+    {
+        private TimeSpan _last;
+
+        public void Report(DownloadProgress progress)
+        {
+            if (progress.Elapsed - _last >= interval || progress.Bytes == progress.Length)
+            {
+                _last = progress.Elapsed;
+                write(progress);
+            }
+        }
+    }
+}

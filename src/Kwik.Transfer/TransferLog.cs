@@ -1,0 +1,23 @@
+using Kwik.Data;
+using Microsoft.Extensions.Logging;
+
+namespace Kwik.Transfer;
+
+/// <summary>Everything that file transfer logs, each with its own number; the session's are below 100.</summary>
+internal static partial class TransferLog
+{
+    [LoggerMessage(100, LogLevel.Warning, "'{File}' cannot be served: {Reason}")]
+    public static partial void FileUnreadable(ILogger logger, string file, string reason);
+
+    [LoggerMessage(101, LogLevel.Information, "Session {SessionId}: offered '{Path}', {Length} bytes.")]
+    public static partial void FileOffered(ILogger logger, Guid sessionId, string path, long length);
+
+    [LoggerMessage(102, LogLevel.Information, "Session {SessionId}: refused '{Path}' with {Code}. {Reason}")]
+    public static partial void FileRefused(ILogger logger, Guid sessionId, string path, KwikError code, string reason);
+
+    [LoggerMessage(103, LogLevel.Warning, "Session {SessionId}: the secondary server {Host}:{Port} was not added ({Code}). {Reason}")]
+    public static partial void SecondaryNotAdded(ILogger logger, Guid sessionId, string host, int port, KwikError code, string reason);
+
+    [LoggerMessage(104, LogLevel.Debug, "Session {SessionId}: the secondary server {Host}:{Port} is path {PathId}.")]
+    public static partial void SecondaryAdded(ILogger logger, Guid sessionId, string host, int port, int pathId);
+}
