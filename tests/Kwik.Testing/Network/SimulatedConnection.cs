@@ -271,13 +271,16 @@ internal sealed class SimulatedConnection : ITransportConnection
         return _streams.GetValueOrDefault(id);
     }
 
-    /// <summary>A stream is closed both ways; its opener may open another.</summary>
-    public void Forget(SimulatedStream stream)
+    /// <summary>A stream is closed both ways; what still arrives for it is ignored.</summary>
+    public void Forget(SimulatedStream stream) => _streams.Remove(stream.Id);
+
+    /// <summary>Lets the peer open another stream in the place of this one, if the peer opened it.</summary>
+    public void ReturnPlace(long id)
     {
-        bool openedHere = ((stream.Id & 1) == 0) == _isClient;
-        if (_streams.Remove(stream.Id) && !openedHere)
+        bool openedHere = ((id & 1) == 0) == _isClient;
+        if (!openedHere)
         {
-            bool bidirectional = (stream.Id & 2) == 0;
+            bool bidirectional = (id & 2) == 0;
             Send(peer => peer.Grant(bidirectional, 1));
         }
     }
