@@ -125,9 +125,14 @@ public sealed partial class KwikStream
     {
         try
         {
-            if (Volatile.Read(ref _writing) == 0)
+            if (TryEnterWrite())
             {
-                CompleteWrites();
+                if (!_writesCompleted)
+                {
+                    FinishWrites(_written);
+                }
+
+                Volatile.Write(ref _writing, 0);
             }
 
             await _pendingWrite.WaitAsync(CloseTimeout, _owner.Time);
