@@ -22,6 +22,7 @@ public sealed partial class KwikStream
     /// <exception cref="InvalidOperationException">Another write is pending, or writing was completed.</exception>
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         EnterWrite();
         try
         {
