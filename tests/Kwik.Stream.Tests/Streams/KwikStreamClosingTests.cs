@@ -124,7 +124,7 @@ public sealed class KwikStreamClosingTests
     [Fact]
     public async Task DisposeAsync_RacingReadsAndWrites_EndsAndReturnsAllMemory()
     {
-        for (int seed = 0; seed < 200; seed++)
+        for (int seed = 0; seed < 60; seed++)
         {
             var random = new Random(seed);
             var pair = new StreamPair(window: 50_000, new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
