@@ -176,12 +176,35 @@ public sealed class KwikStreamOfferTests
     }
 
     [Fact]
-    public async Task ReadAsync_CloseFrameThatContradictsTheOffer_IsAFinalSizeError()
+    public async Task ReadAsync_CloseFrameOfNoOfferBehindAnOffer_IsAViolation()
     {
         await using var peer = new RawPeer();
         Assert.True(peer.Stream.TryApplyOffer(Offers.Of(Content)));
-        await peer.SendAsync(StreamFrame.Close(Content.Length - 1));
-        Assert.Equal(KwikError.FinalSize, await peer.RefusalAsync());
+        await peer.SendAsync(StreamFrame.Close(Content.Length));
+        Assert.Equal(KwikError.MetadataProtocolViolation, await peer.RefusalAsync());
+    }
+
+    [Fact]
+    public async Task TryApplyOffer_BehindTheCloseFrameOfTheOffer_IsApplied()
+    {
+        await using var peer = new RawPeer();
+        await peer.SendAsync(StreamFrame.Close(Content.Length, isOffered: true));
+        peer.End();
+        Task<byte[]> reading = peer.Stream.ReadAllAsync();
+        Assert.True(peer.Stream.TryApplyOffer(Offers.Of(Content)));
+        peer.Place(1, 0, Content[..50_000]);
+        peer.Place(1, 50_000, Content[50_000..]);
+        Assert.Equal(Content, await reading.WithinAsync());
+    }
+
+    [Fact]
+    public async Task GetOfferAsync_PrimaryEndsAnEmptyStream_IsNull()
+    {
+        await using var pair = new StreamPair();
+        Task<ContentOffer?> waiting = pair.Client.GetOfferAsync();
+        pair.Primary.CompleteWrites();
+        Assert.Null(await waiting.WithinAsync());
+        Assert.False(pair.Client.TryApplyOffer(Offers.Of([])));
     }
 
     [Fact]
