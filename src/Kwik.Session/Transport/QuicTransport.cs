@@ -9,6 +9,9 @@ namespace Kwik.Sessions;
 /// <summary>The seam on System.Net.Quic; whatever library is below it is not known here.</summary>
 internal sealed class QuicTransport : ITransport
 {
+    // Lost packets repeat a ping; three of them fit into an idle timeout.
+    private const int PingsPerIdleTimeout = 3;
+
     private static readonly SslApplicationProtocol Alpn = new("kwik/1");
 
     public static QuicTransport Instance { get; } = new();
@@ -101,6 +104,7 @@ internal sealed class QuicTransport : ITransport
         quic.MaxInboundUnidirectionalStreams = options.InboundUnidirectionalStreams;
         quic.HandshakeTimeout = options.HandshakeTimeout;
         quic.IdleTimeout = options.IdleTimeout;
+        quic.KeepAliveInterval = options.IdleTimeout / PingsPerIdleTimeout;
         quic.InitialReceiveWindowSizes.Connection = options.ConnectionWindow;
         quic.InitialReceiveWindowSizes.LocallyInitiatedBidirectionalStream = options.StreamWindow;
         quic.InitialReceiveWindowSizes.RemotelyInitiatedBidirectionalStream = options.StreamWindow;
