@@ -29,14 +29,22 @@ public sealed partial class KwikStream
     {
         ArgumentNullException.ThrowIfNull(offer);
         offer.Validate();
-        if (_written > 0 || _writesCompleted || _offered is not null)
+        EnterWrite();
+        try
         {
-            throw new InvalidOperationException($"Stream {Id} has been written to, completed or offered already.");
-        }
+            if (_written > 0)
+            {
+                throw new InvalidOperationException($"Stream {Id} has been written to already.");
+            }
 
-        _offered = offer;
-        await _owner.OfferAsync(this, offer, cancellationToken);
-        CompleteWrites(offer.Length);
+            await _owner.OfferAsync(this, offer, cancellationToken);
+            _offered = offer;
+            FinishWrites(offer.Length);
+        }
+        finally
+        {
+            Volatile.Write(ref _writing, 0);
+        }
     }
 
     /// <summary>On a client: the primary's offer arrived. False when it contradicts what is known.</summary>

@@ -77,7 +77,7 @@ public sealed class FileServer
         }
     }
 
-    /// <summary>One request: 1. read it, 2. find the root of the file, 3. offer it. Never throws.</summary>
+    /// <summary>One request: 1. read it, 2. find the root of the file, 3. offer it.</summary>
     private async Task AnswerAsync(PrimarySession session, KwikStream stream, SemaphoreSlim free, CancellationToken cancellationToken)
     {
         await using (stream)
@@ -100,6 +100,12 @@ public sealed class FileServer
             {
                 stream.Abort(code);
                 TransferLog.FileRefused(_log, session.Id, Printable(path), code, e.Message);
+            }
+            catch
+            {
+                // A defect: the client is not left to wait, and whoever serves the session gets to see it.
+                stream.Abort(KwikError.Internal);
+                throw;
             }
             finally
             {

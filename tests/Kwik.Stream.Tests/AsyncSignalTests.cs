@@ -87,7 +87,7 @@ public sealed class AsyncSignalTests
         CancellationTokenSource cancellation = new();
         Task waiting = Task.CompletedTask;
         await Race.RunAsync(
-            rounds: 10_000,
+            rounds: 3000,
             prepare: _ =>
             {
                 cancellation = new CancellationTokenSource();
@@ -121,7 +121,7 @@ public sealed class AsyncSignalTests
         Task waiting = Task.CompletedTask;
         using var cancellation = new CancellationTokenSource();
         await Race.RunAsync(
-            rounds: 10_000,
+            rounds: 3000,
             prepare: _ => { },
             rival: _ => _signal.Set(),
             side: _ =>

@@ -93,7 +93,7 @@ public sealed class ReceiveBufferTests
         CancellationTokenSource cancellation = new();
         Task<string> reading = Task.FromResult("");
         await Race.RunAsync(
-            rounds: 3000,
+            rounds: 1500,
             prepare: _ =>
             {
                 cancellation = new CancellationTokenSource();
@@ -234,7 +234,7 @@ public sealed class ReceiveBufferTests
         ReceiveBuffer buffer = _buffer;
         var bytes = new byte[Window - 100];
         await Race.RunAsync(
-            rounds: 5000,
+            rounds: 2000,
             prepare: _ =>
             {
                 // Long enough a piece that disposal may hit the copying.

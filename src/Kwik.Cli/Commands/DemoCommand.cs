@@ -14,11 +14,12 @@ internal static class DemoCommand
     // The share of the file that has arrived when a secondary is killed.
     private const double KillAt = 0.4;
     private const int MaxSecondaries = 7;
+    private const int WidthOfPipes = 120;
 
     private static readonly Option<long> Size = new("--size")
     {
         Description = "Size of the file, for instance 64MiB; at least 1MiB.",
-        DefaultValueFactory = _ => 256L * 1024 * 1024,
+        DefaultValueFactory = _ => 128L * 1024 * 1024,
         CustomParser = result =>
         {
             if (ByteSize.TryParse(result.Tokens[0].Value, out long bytes) && bytes >= 1024 * 1024)
@@ -107,7 +108,11 @@ internal static class DemoCommand
 
     private static void Print(DemoJson report)
     {
-        IAnsiConsole console = AnsiConsole.Console;
+        // In a file or a pipe there is nobody to see colours, and no window to fit into.
+        bool isTerminal = !Console.IsOutputRedirected;
+        IAnsiConsole console = AnsiConsole.Create(new() { Ansi = isTerminal ? AnsiSupport.Detect : AnsiSupport.No });
+        console.Profile.Width = isTerminal ? console.Profile.Width : WidthOfPipes;
+
         var table = new Table { Border = TableBorder.Rounded };
         table.AddColumns("", "time", "rate", "from the servers", "twice", "longest stall", "SHA-256");
         foreach (FetchJson run in report.Runs)

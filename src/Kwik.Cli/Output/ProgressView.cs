@@ -83,7 +83,7 @@ internal static class ProgressView
             {
                 if (!_sources.TryGetValue(source.Path.Id, out ProgressTask? bar))
                 {
-                    bar = context.AddTask("");
+                    bar = context.AddTask(NameOf(source.Path));
                     _sources.Add(source.Path.Id, bar);
                 }
 

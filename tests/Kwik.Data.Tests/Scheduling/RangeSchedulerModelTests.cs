@@ -19,7 +19,7 @@ public sealed class RangeSchedulerModelTests
     [Fact]
     public void Events_WithSourcesThatComeGoAndRefuse_ReceiveEveryByteExactlyOnce()
     {
-        for (int seed = 0; seed < 1000; seed++)
+        for (int seed = 0; seed < 500; seed++)
         {
             new Run(seed, faults: true).ToTheEnd();
         }

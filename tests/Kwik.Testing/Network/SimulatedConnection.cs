@@ -4,9 +4,14 @@ using Kwik.Streams;
 
 namespace Kwik.Testing;
 
-/// <summary>One end of a simulated connection.</summary>
+/// <summary>
+/// One end of a simulated connection. Pings three times an idle timeout, as the product's QUIC does: a quiet connection
+/// lives, and one without an answer dies after the idle timeout, counted from the first ping at the latest.
+/// </summary>
 internal sealed class SimulatedConnection : ITransportConnection
 {
+    private const int PingsPerIdleTimeout = 3;
+
     private readonly SimulatedWorld _world;
     private readonly SimulatedProcess _process;
     private readonly bool _isClient;
@@ -83,7 +88,7 @@ internal sealed class SimulatedConnection : ITransportConnection
         Grant(bidirectional: true, peer._options.InboundBidirectionalStreams);
         Grant(bidirectional: false, peer._options.InboundUnidirectionalStreams);
         _lastPacket = Loop.Now;
-        _idleTimer = Loop.Schedule(_lastPacket + _idleTimeout.Ticks, OnIdleTimer);
+        _idleTimer = Loop.Schedule(_lastPacket + (_idleTimeout.Ticks / PingsPerIdleTimeout), OnIdleTimer);
     }
 
     /// <summary>
@@ -266,13 +271,16 @@ internal sealed class SimulatedConnection : ITransportConnection
         return _streams.GetValueOrDefault(id);
     }
 
-    /// <summary>A stream is closed both ways; its opener may open another.</summary>
-    public void Forget(SimulatedStream stream)
+    /// <summary>A stream is closed both ways; what still arrives for it is ignored.</summary>
+    public void Forget(SimulatedStream stream) => _streams.Remove(stream.Id);
+
+    /// <summary>Lets the peer open another stream in the place of this one, if the peer opened it.</summary>
+    public void ReturnPlace(long id)
     {
-        bool openedHere = ((stream.Id & 1) == 0) == _isClient;
-        if (_streams.Remove(stream.Id) && !openedHere)
+        bool openedHere = ((id & 1) == 0) == _isClient;
+        if (!openedHere)
         {
-            bool bidirectional = (stream.Id & 2) == 0;
+            bool bidirectional = (id & 2) == 0;
             Send(peer => peer.Grant(bidirectional, 1));
         }
     }
@@ -371,15 +379,21 @@ internal sealed class SimulatedConnection : ITransportConnection
             return;
         }
 
-        long due = _lastPacket + _idleTimeout.Ticks;
-        if (due <= Loop.Now)
+        if (Loop.Now - _lastPacket >= _idleTimeout.Ticks)
         {
             OnIdle();
+            return;
         }
-        else
+
+        long interval = _idleTimeout.Ticks / PingsPerIdleTimeout;
+        if (Loop.Now - _lastPacket >= interval)
         {
-            _idleTimer = Loop.Schedule(due, OnIdleTimer);
+            Send(static _ => { });
         }
+
+        // The idle timeout is one of the multiples, so that this timer meets it exactly.
+        long passed = (Loop.Now - _lastPacket) / interval;
+        _idleTimer = Loop.Schedule(Math.Min(_lastPacket + ((passed + 1) * interval), _lastPacket + _idleTimeout.Ticks), OnIdleTimer);
     }
 
     private void OnIdle() => End(new EndReason(

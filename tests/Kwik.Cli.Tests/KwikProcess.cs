@@ -1,0 +1,151 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text.Json;
+using Kwik.Testing;
+
+namespace Kwik.Cli.Tests;
+
+/// <summary>How a command ended.</summary>
+internal sealed record CommandResult(int ExitCode, string Output, string Errors)
+{
+    /// <summary>Asserts that it failed the way every command fails: one line on standard error, nothing on standard output.</summary>
+    public void AssertFailure(int exitCode, string mentions = "")
+    {
+        Assert.True(exitCode == ExitCode, $"Exit code {ExitCode}, not {exitCode}. {Errors}{Output}");
+        Assert.Equal("", Output);
+        string line = Assert.Single(Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.StartsWith("kwik: ", line, StringComparison.Ordinal);
+        Assert.Contains(mentions, line, StringComparison.Ordinal);
+        Assert.DoesNotContain("defect", line, StringComparison.Ordinal);
+    }
+
+    public void AssertSuccess() => Assert.True(ExitCode == 0, $"Exit code {ExitCode}. {Errors}{Output}");
+}
+
+/// <summary>The command in a process of its own, which does not outlive the test.</summary>
+internal sealed class KwikProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly Task<string> _errors;
+
+    private KwikProcess(Process process)
+    {
+        _process = process;
+        _errors = process.StandardError.ReadToEndAsync();
+    }
+
+    public static string Program { get; } =
+        Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "kwik.exe" : "kwik");
+
+    /// <summary>Starts the command in a directory.</summary>
+    public static KwikProcess Start(string directory, IEnumerable<string> arguments, params (string Name, string Value)[] environment) =>
+        Start(Program, directory, arguments, environment);
+
+    /// <summary>Runs the command to its end.</summary>
+    public static Task<CommandResult> RunAsync(string directory, params string[] arguments) => RunAsync(Start(directory, arguments));
+
+    /// <summary>Lets a started command come to its end.</summary>
+    public static async Task<CommandResult> RunAsync(KwikProcess process)
+    {
+        await using (process)
+        {
+            return await process.EndAsync();
+        }
+    }
+
+    /// <summary>Runs the command from a line of shell, in which "$0" is the command.</summary>
+    public static Task<CommandResult> RunInShellAsync(string directory, string line) =>
+        RunAsync(Start("/bin/bash", directory, ["-c", line, Program], []));
+
+    /// <summary>The first line of standard output.</summary>
+    public async Task<string> ReadLineAsync() =>
+        await _process.StandardOutput.ReadLineAsync().WithinAsync() ?? throw new InvalidOperationException(await _errors);
+
+    public void CloseInput() => _process.StandardInput.Close();
+
+    /// <summary>Sends a signal, as a shell would.</summary>
+    public async Task SignalAsync(string signal)
+    {
+        using Process kill = Process.Start("kill", ["-" + signal, $"{_process.Id}"]);
+        await kill.WaitForExitAsync().WithinAsync();
+        Assert.Equal(0, kill.ExitCode);
+    }
+
+    /// <summary>Waits until it ends; what it printed before is what is left to read.</summary>
+    public async Task<CommandResult> EndAsync()
+    {
+        string output = await _process.StandardOutput.ReadToEndAsync().WithinAsync(TestTimeouts.Scenario);
+        await _process.WaitForExitAsync().WithinAsync();
+        return new(_process.ExitCode, output, await _errors.WithinAsync());
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+        }
+
+        await _process.WaitForExitAsync().WithinAsync();
+        await _errors.WithinAsync();
+        _process.Dispose();
+    }
+
+    private static KwikProcess Start(
+        string program, string directory, IEnumerable<string> arguments, (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = directory,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach ((string name, string value) in environment)
+        {
+            start.Environment[name] = value;
+        }
+
+        return new(Process.Start(start)!);
+    }
+}
+
+/// <summary>A running <c>kwik serve</c>.</summary>
+internal sealed class ServeProcess : IAsyncDisposable
+{
+    private ServeProcess(KwikProcess process, IPEndPoint endPoint, string pin)
+    {
+        Process = process;
+        EndPoint = endPoint;
+        Pin = pin;
+    }
+
+    public KwikProcess Process { get; }
+
+    public IPEndPoint EndPoint { get; }
+
+    public string Pin { get; }
+
+    public string Url(string path) => $"kwik://{EndPoint}/{path}";
+
+    public static async Task<ServeProcess> StartAsync(string root, params string[] arguments)
+    {
+        KwikProcess process = KwikProcess.Start(
+            root, ["serve", "--root", root, "--listen", "127.0.0.1:0", "--json", "--until-eof", .. arguments]);
+        try
+        {
+            using JsonDocument ready = JsonDocument.Parse(await process.ReadLineAsync());
+            return new(
+                process,
+                IPEndPoint.Parse(ready.RootElement.GetProperty("address").GetString()!),
+                ready.RootElement.GetProperty("pin").GetString()!);
+        }
+        catch
+        {
+            await process.DisposeAsync();
+            throw;
+        }
+    }
+
+    public ValueTask DisposeAsync() => Process.DisposeAsync();
+}
