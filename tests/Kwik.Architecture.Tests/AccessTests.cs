@@ -34,9 +34,11 @@ public sealed class AccessTests
         Assert.Equal([$"Kwik.Session -> {friend}"], Intruders("Kwik.Session", ["Kwik.Session.Tests", "Kwik.Testing", friend]));
 
     private static IEnumerable<string> Intruders(string project, IEnumerable<string> friends) => friends
-        .Where(friend => PublicApiOnly.Contains(friend)
-            || !(Friends.Contains(friend) || (friend.StartsWith("Kwik.", StringComparison.Ordinal) && friend.EndsWith(".Tests", StringComparison.Ordinal))))
+        .Where(friend => PublicApiOnly.Contains(friend) || !(Friends.Contains(friend) || IsTests(friend)))
         .Select(friend => $"{project} -> {friend}");
+
+    private static bool IsTests(string assembly) =>
+        assembly.StartsWith("Kwik.", StringComparison.Ordinal) && assembly.EndsWith(".Tests", StringComparison.Ordinal);
 
     private static IEnumerable<string> FriendsOf(Assembly assembly) =>
         assembly.GetCustomAttributes<InternalsVisibleToAttribute>().Select(attribute => attribute.AssemblyName);

@@ -44,7 +44,8 @@ internal static class ApiPrinter
         }
 
         // Without those that come with the base class.
-        IEnumerable<Type> interfaces = type.GetInterfaces().Where(face => face.IsVisible).Except(type.BaseType?.GetInterfaces() ?? []);
+        IEnumerable<Type> interfaces =
+            type.GetInterfaces().Where(face => face.IsVisible).Except(type.BaseType?.GetInterfaces() ?? []);
         IEnumerable<string> bases = interfaces.Select(TypeNames.Of).Order(StringComparer.Ordinal);
         if (type.BaseType is { } parent && parent != typeof(object) && parent != typeof(ValueType))
         {
@@ -80,7 +81,7 @@ internal static class ApiPrinter
         MethodInfo { IsSpecialName: false } method when IsVisible(method) && !IsAdded(method) =>
             $"{Access(method)}{Signature(TypeNames.Of(method), method)}",
         // Operators are special names, but no property's or event's.
-        MethodInfo { IsSpecialName: true } method when method.Name.StartsWith("op_", StringComparison.Ordinal) && !IsAdded(method) =>
+        MethodInfo method when method.Name.StartsWith("op_", StringComparison.Ordinal) && !IsAdded(method) =>
             $"{Access(method)}{Signature(method.Name, method)}",
         PropertyInfo property => Property(property),
         FieldInfo field when field.IsPublic || field.IsFamily || field.IsFamilyOrAssembly => Field(field),
@@ -99,9 +100,12 @@ internal static class ApiPrinter
         }
 
         string required = property.IsDefined(typeof(RequiredMemberAttribute)) ? "required " : "";
-        string name = property.GetIndexParameters() is { Length: > 0 } index ? $"this[{string.Join(", ", index.Select(Parameter))}]" : property.Name;
-        return $"{Access(accessors[0])}{required}{TypeNames.Of(property.PropertyType)} {name} {{ "
-            + string.Concat(accessors.Select(accessor => accessor == property.GetMethod ? "get; " : IsInit(accessor) ? "init; " : "set; ")) + "}";
+        string name = property.GetIndexParameters() is { Length: > 0 } index
+            ? $"this[{string.Join(", ", index.Select(Parameter))}]"
+            : property.Name;
+        IEnumerable<string> verbs =
+            accessors.Select(accessor => accessor == property.GetMethod ? "get; " : IsInit(accessor) ? "init; " : "set; ");
+        return $"{Access(accessors[0])}{required}{TypeNames.Of(property.PropertyType)} {name} {{ {string.Concat(verbs)}}}";
     }
 
     private static string Field(FieldInfo field)
@@ -114,8 +118,11 @@ internal static class ApiPrinter
     private static string Signature(string name, MethodInfo method) =>
         $"{TypeNames.Of(method.ReturnParameter.ParameterType)} {Parameters(name, method)}";
 
-    private static string Parameters(string name, MethodBase method) =>
-        $"{name}({(method.IsDefined(typeof(ExtensionAttribute)) ? "this " : "")}{string.Join(", ", method.GetParameters().Select(Parameter))})";
+    private static string Parameters(string name, MethodBase method)
+    {
+        string extension = method.IsDefined(typeof(ExtensionAttribute)) ? "this " : "";
+        return $"{name}({extension}{string.Join(", ", method.GetParameters().Select(Parameter))})";
+    }
 
     private static string Parameter(ParameterInfo parameter)
     {

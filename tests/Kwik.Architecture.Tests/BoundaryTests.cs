@@ -14,7 +14,10 @@ public sealed class BoundaryTests
 
     // Whole namespaces, or single types, that reach out of the process.
     private static readonly string[] Network =
-        ["System.Net.Quic.", "System.Net.Sockets.", "System.Net.Security.", "System.Net.Http.", "System.Net.Dns", "System.IO.Pipes."];
+    [
+        "System.Net.Quic.", "System.Net.Sockets.", "System.Net.Security.", "System.Net.Http.", "System.Net.Dns",
+        "System.IO.Pipes.",
+    ];
 
     private static readonly string[] Files =
     [
@@ -93,8 +96,9 @@ public sealed class BoundaryTests
     public void QuicType_NamedInCode_IsReported(string code, int places) =>
         Assert.Equal(places, UsesOfQuic([new SourceFile("a.cs", code)]).Count());
 
-    private static IEnumerable<string> Forbidden(IEnumerable<string> used, string[] forbidden) => used.Where(name => forbidden.Any(
-        entry => entry.EndsWith('.') ? name.StartsWith(entry, StringComparison.Ordinal) : name == entry));
+    private static IEnumerable<string> Forbidden(IEnumerable<string> used, string[] forbidden) =>
+        used.Where(name => forbidden.Any(entry =>
+            entry.EndsWith('.') ? name.StartsWith(entry, StringComparison.Ordinal) : name == entry));
 
     private static IEnumerable<string> UsesOfQuic(IEnumerable<SourceFile> sources)
     {

@@ -68,7 +68,8 @@ public sealed class LayerTests
     public void Arrows_FollowedFromAnywhere_LeadInNoCircle() =>
         Assert.All(Arrows.Keys, project => Assert.DoesNotContain(project, Below(project)));
 
-    private static IEnumerable<string> Upwards(string project, IEnumerable<string> references, IReadOnlyCollection<string> allowed) =>
+    private static IEnumerable<string> Upwards(
+        string project, IEnumerable<string> references, IReadOnlyCollection<string> allowed) =>
         references.Where(reference => !allowed.Contains(reference)).Select(reference => $"{project} -> {reference}");
 
     /// <summary>Everything that can be reached from a project.</summary>

@@ -7,7 +7,8 @@ public sealed class LogEventTests
 {
     [Fact]
     public void Ids_OfAllAssemblies_AreUnique() => Violations.None(
-        Repeated(Repository.Assemblies.Values.SelectMany(LogEvent.Of)), "These log messages share an id or a name, or have none:");
+        Repeated(Repository.Assemblies.Values.SelectMany(LogEvent.Of)),
+        "These log messages share an id or a name, or have none:");
 
     [Fact]
     public void Messages_OfSessions_AreFound() =>
@@ -28,7 +29,7 @@ public sealed class LogEventTests
     {
         LogEvent[] all = [.. events];
         return all
-            .Where(one => one.Id <= 0 || all.Count(other => other.Id == one.Id) > 1 || all.Count(other => other.Name == one.Name) > 1)
+            .Where(one => one.Id <= 0 || all.Count(other => other.Id == one.Id || other.Name == one.Name) > 1)
             .Select(one => one.ToString());
     }
 }

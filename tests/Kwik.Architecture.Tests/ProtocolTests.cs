@@ -43,8 +43,12 @@ public sealed partial class ProtocolTests
     public void ControlFrames_OfThePage_AreFound()
     {
         Assert.Contains("RangeRefused", ListedFrames(Repository.Read(Page)));
-        Assert.Equal(["A", "B", "C"], ListedFrames("| frame | from | means |\n|---|---|---|\n| A / B | x | y / z |\n| C | x | y |\n\nText | D | e |"));
-        Assert.Equal(["AddPath", "Heartbeat"], Bodies("oneof body {\n AddPath add_path = 3;\n Heartbeat heartbeat = 10;\n}\nmessage AddPath { uint32 x = 1; }"));
+        Assert.Equal(
+            ["A", "B", "C"],
+            ListedFrames("| frame | from | means |\n|---|---|---|\n| A / B | x | y / z |\n| C | x | y |\n\nText | D | e |"));
+        Assert.Equal(
+            ["AddPath", "Heartbeat"],
+            Bodies("oneof body {\n AddPath add_path = 3;\n Heartbeat heartbeat = 10;\n}\nmessage AddPath { uint32 x = 1; }"));
     }
 
     [Fact]
@@ -82,7 +86,11 @@ public sealed partial class ProtocolTests
     [Fact]
     public void Numbers_OfTheRules_AreInOrderAndOnce()
     {
-        int[] numbers = [.. RuleNumber().Matches(Repository.Read(Page)).Select(match => int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture))];
+        int[] numbers =
+        [
+            .. RuleNumber().Matches(Repository.Read(Page))
+                .Select(match => int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)),
+        ];
 
         Assert.NotEmpty(numbers);
         Assert.Equal(Enumerable.Range(1, numbers.Length), numbers);

@@ -49,6 +49,7 @@ internal static class Repository
             }
         }
 
-        throw new InvalidOperationException($"No folder above {AppContext.BaseDirectory} has Kwik.sln: run these tests in a checkout.");
+        throw new InvalidOperationException(
+            $"No folder above {AppContext.BaseDirectory} has Kwik.sln: run these tests in a checkout.");
     }
 }

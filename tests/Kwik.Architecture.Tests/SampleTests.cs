@@ -49,7 +49,8 @@ public sealed class SampleTests : IDisposable
 
         Assert.True(code == 0, output);
         Assert.Equal(bytes, await File.ReadAllBytesAsync(Path.Combine(_folder.FullName, "some.bin")));
-        Assert.Contains($"some.bin: 3000000 bytes, SHA-256 {Convert.ToHexStringLower(SHA256.HashData(bytes))}", output, StringComparison.Ordinal);
+        string sha256 = Convert.ToHexStringLower(SHA256.HashData(bytes));
+        Assert.Contains($"some.bin: 3000000 bytes, SHA-256 {sha256}", output, StringComparison.Ordinal);
         await serving.WithinAsync();
     }
 
@@ -71,12 +72,12 @@ public sealed class SampleTests : IDisposable
     /// <summary>Runs a sample in the test's folder; returns its exit code, and what it wrote to either output.</summary>
     private async Task<(int Code, string Output)> RunAsync(string sample, params string[] arguments)
     {
-        // The sample was built like this test, and runs on the same .NET: RUNTIMES/shared/Microsoft.NETCore.App/VERSION.
+        // The sample was built like this test, and runs on the same .NET: ROOT/shared/Microsoft.NETCore.App/VERSION.
         string built = Path.GetRelativePath(
             Path.Combine(Repository.Root, "tests", "Kwik.Architecture.Tests"), AppContext.BaseDirectory);
         string program = Path.Combine(Repository.Root, "samples", sample, built, $"{sample}.dll");
-        string dotnet = Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet");
-        using Process process = Process.Start(new ProcessStartInfo(Path.GetFullPath(dotnet), [program, .. arguments])
+        string dotnet = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet"));
+        using Process process = Process.Start(new ProcessStartInfo(dotnet, [program, .. arguments])
         {
             WorkingDirectory = _folder.FullName,
             RedirectStandardOutput = true,

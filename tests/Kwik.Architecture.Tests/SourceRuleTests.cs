@@ -65,8 +65,9 @@ public sealed partial class SourceRuleTests
         Assert.Empty(Find([new SourceFile("a.cs", code)], LeavesTheThread()));
 
     [Fact]
-    public void Code_AfterAStringWithSlashes_IsStillSeen() =>
-        Assert.Equal(["a.cs:2"], Find([new SourceFile("a.cs", "var a = \"http://x\";\nvar b = \"//\" + task.Result;")], LeavesTheThread()));
+    public void Code_AfterAStringWithSlashes_IsStillSeen() => Assert.Equal(
+        ["a.cs:2"],
+        Find([new SourceFile("a.cs", "var a = \"http://x\";\nvar b = \"//\" + task.Result;")], LeavesTheThread()));
 
     [Fact]
     public void Files_InSrc_AreShort()
