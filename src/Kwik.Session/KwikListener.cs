@@ -13,6 +13,10 @@ public sealed class KwikListener : IAsyncDisposable
 {
     private const int Version = 1;
 
+    // Sessions that wait for AcceptSessionAsync; further ones are closed, so that an application that does not accept
+    // holds no more than these.
+    private const int MaxBacklog = 1024;
+
     private readonly KwikListenerOptions _options;
     private readonly SessionEnvironment _environment;
     private readonly ITransportListener _listener;
@@ -21,7 +25,7 @@ public sealed class KwikListener : IAsyncDisposable
     private readonly StatementVerifier _verifier;
     private readonly KeyHash _ownKey;
     private readonly CancellationTokenSource _stopping = new();
-    private readonly Channel<ServerSession> _accepted = Channel.CreateUnbounded<ServerSession>();
+    private readonly Channel<ServerSession> _accepted = Channel.CreateBounded<ServerSession>(MaxBacklog);
     private readonly Lock _gate = new();
     private readonly HashSet<Task> _connections = [];
     private readonly Dictionary<(Guid Session, int Path), ServerSession> _secondarySessions = [];
@@ -144,7 +148,11 @@ public sealed class KwikListener : IAsyncDisposable
         }
 
         SessionLog.SessionBegan(_log, session.Id, connection.RemoteEndPoint);
-        _accepted.Writer.TryWrite(session);
+        if (!_accepted.Writer.TryWrite(session))
+        {
+            session.Stop();
+        }
+
         await session.RunAsync(_stopping.Token);
         Forget(session);
     }
