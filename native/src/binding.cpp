@@ -1,9 +1,11 @@
 #include "binding.h"
 
+#include <gnutls/crypto.h>
 #include <ngtcp2/ngtcp2.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <new>
 
 #include "connection.h"
@@ -156,7 +158,6 @@ void Binding::route(ReceivedBatch& batch) noexcept {
         ngtcp2_version_cid header;
         const int rv = ngtcp2_pkt_decode_version_cid(&header, datagram.data(), datagram.size(), cid_length);
         if (rv != 0 && rv != NGTCP2_ERR_VERSION_NEGOTIATION) return -1;
-        if (header.dcidlen > NGTCP2_MAX_CIDLEN) return -1;
         return static_cast<int>(CidTable::worker_of({header.dcid, header.dcidlen}, library_.worker_count()));
     };
     const auto segment = [&batch](std::size_t at) { return std::span(batch.memory.get() + at, std::min(batch.segment_size, batch.length - at)); };
@@ -202,17 +203,35 @@ void Binding::deliver(Worker& worker, const ReceivedBatch& batch) noexcept {
         const std::span<const std::uint8_t> datagram(batch.memory.get() + at, std::min(batch.segment_size, batch.length - at));
         ngtcp2_version_cid header;
         const int rv = ngtcp2_pkt_decode_version_cid(&header, datagram.data(), datagram.size(), cid_length);
-        // A version that ngtcp2 does not know: the place of the Version Negotiation packet.
+        const bool long_header = (datagram[0] & 0x80) != 0;
+        if (long_header && (rv == NGTCP2_ERR_VERSION_NEGOTIATION || (rv == 0 && header.version != NGTCP2_PROTO_VER_V1 && header.version != 0))) {
+            negotiate_version(header, datagram.size(), batch.local, batch.remote);
+            continue;
+        }
         if (rv != 0) continue;
         if (Connection* connection = worker.connections().find({header.dcid, header.dcidlen})) connection->receive(datagram, batch.local, batch.remote);
-        else if (header.version != 0) accept(worker, datagram, batch.local, batch.remote);
-        // else: a short header of nobody we know: the place of the stateless reset.
+        else if (long_header) accept(worker, datagram, batch.local, batch.remote);
+        // A short header of nobody we know is dropped.
     }
+}
+
+void Binding::negotiate_version(const ngtcp2_version_cid& header, std::size_t length, const Address& local, const Address& remote) noexcept {
+    // Only packets of a client's size are answered, so that the answer is never the longer one (RFC 9000, 6.1).
+    if (length < NGTCP2_MAX_UDP_PAYLOAD_SIZE) return;
+    // The reserved version keeps clients from relying on a list of one (RFC 9000, 6.3).
+    static constexpr std::uint32_t versions[] = {0x1a2a3a4a, NGTCP2_PROTO_VER_V1};
+    std::uint8_t unpredictable;
+    gnutls_rnd(GNUTLS_RND_NONCE, &unpredictable, sizeof unpredictable);
+    std::uint8_t answer[1200];
+    const ngtcp2_ssize written = ngtcp2_pkt_write_version_negotiation(answer, sizeof answer, unpredictable, header.scid, header.scidlen, header.dcid, header.dcidlen, versions,
+                                                                      std::size(versions));
+    // Like any datagram it may be lost; the client asks again.
+    if (written > 0) (void)socket_.send({answer, static_cast<std::size_t>(written)}, static_cast<std::size_t>(written), local, remote);
 }
 
 void Binding::accept(Worker& worker, std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept {
     ngtcp2_pkt_hd header;
-    // Only a client's first Initial makes a connection. NGTCP2_ERR_RETRY (0-RTT that came first) would be the place of the Retry packet: dropped, the client repeats it.
+    // Only a client's first Initial makes a connection. 0-RTT that came before it is dropped; we never offer any.
     if (ngtcp2_accept(&header, datagram.data(), datagram.size()) != 0) return;
     {
         std::lock_guard lock(listeners_mutex_);

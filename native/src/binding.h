@@ -1,6 +1,8 @@
 // A bound UDP socket that many server connections share, and the listeners on it.
 #pragma once
 
+#include <ngtcp2/ngtcp2.h>
+
 #include <cstdint>
 #include <mutex>
 #include <span>
@@ -46,6 +48,7 @@ private:
     void route(ReceivedBatch& batch) noexcept;
     void hand_over(Worker& worker, ReceivedBatch&& batch) noexcept;
     void deliver(Worker& worker, const ReceivedBatch& batch) noexcept;
+    void negotiate_version(const ngtcp2_version_cid& header, std::size_t length, const Address& local, const Address& remote) noexcept;
     void accept(Worker& worker, std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept;
 
     Library& library_;

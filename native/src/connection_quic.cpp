@@ -47,7 +47,7 @@ struct Quic {
     static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t, void* user_data) {
         Connection& connection = of(user_data);
         connection.worker_.connections().generate(*id);
-        // The place of the stateless reset token, to be derived from a static key and the id.
+        // Random: this library sends no stateless resets (README, Limits), so nobody but the peer ever sees it.
         gnutls_rnd(GNUTLS_RND_RANDOM, token, NGTCP2_STATELESS_RESET_TOKENLEN);
         if (!connection.server_) return 0;
         try {

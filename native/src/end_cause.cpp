@@ -5,12 +5,14 @@
 namespace kwik {
 
 abi::Status EndCause::status_of_transport_error(std::uint64_t error) noexcept {
+    constexpr std::uint64_t tls_handshake_failure = 0x128;
     switch (error) {
     case 0: return abi::success;
     case transport_connection_refused: return abi::connection_refused;
     case transport_application_error:
     case transport_user_canceled: return abi::user_canceled;
     case transport_no_application_protocol: return abi::alpn_neg_failure;
+    case tls_handshake_failure: return abi::handshake_failure;  // The one alert besides these that MsQuic has a status of its own for.
     default: break;
     }
     if (error >= 0x100 && error <= 0x1ff) return abi::tls_alert_base + static_cast<abi::Status>(error & 0xff);

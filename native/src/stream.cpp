@@ -419,7 +419,8 @@ void Stream::deliver() noexcept {
         }
     }
     if (connection_->ended()) return;
-    if (send_ == Send::finishing && outgoing_.fin_sent()) {
+    // Also while open: FIN may have been posted, sent and acknowledged before the command that would say so came to its turn.
+    if ((send_ == Send::open || send_ == Send::finishing) && outgoing_.fin_sent()) {
         ngtcp2_strm* stream = quic_closed_ ? nullptr : ngtcp2_conn_find_stream(connection_->quic(), id_);
         if (stream == nullptr || ngtcp2_strm_is_all_tx_data_fin_acked(stream) != 0) report_send_done(true);
     }

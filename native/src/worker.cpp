@@ -51,11 +51,11 @@ void Worker::stop() noexcept {
 
 void Worker::drain() noexcept {
     current_worker = this;
-    constexpr std::uint64_t far_future = TimerHeap::never / 2;
-    // Two timers in a row are the most that anything sets after its end.
-    for (int round = 0; round < 4; ++round) {
+    // Two timers in a row, of less than a second each, are the most that anything sets after its end.
+    constexpr std::uint64_t far_future = TimerHeap::never / 2, second = 1'000'000'000;
+    for (unsigned round = 0; round < 4; ++round) {
         execute_commands();
-        timers_.run(far_future);
+        timers_.run(far_future + round * second);
         run_deferred();
         retired_.clear();
     }

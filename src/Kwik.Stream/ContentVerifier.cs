@@ -6,7 +6,7 @@ namespace Kwik.Streams;
 internal sealed class ContentVerifier(ContentOffer offer) : IDisposable
 {
     private readonly ContentHasher _hasher = new(offer.LeafSize);
-    private bool _verified;
+    private ContentRoot? _root;
 
     public void Append(ReadOnlySpan<byte> bytes) => _hasher.Append(bytes);
 
@@ -14,21 +14,15 @@ internal sealed class ContentVerifier(ContentOffer offer) : IDisposable
     /// <exception cref="KwikException"><see cref="KwikError.ContentMismatch"/>: these are not the offered bytes.</exception>
     public void Finish()
     {
-        if (_verified)
-        {
-            return;
-        }
-
-        ContentRoot root = _hasher.Finish();
-        if (root != offer.Root)
+        // Kept, because the hasher starts anew: a second call must not judge by the root of nothing.
+        _root ??= _hasher.Finish();
+        if (_root != offer.Root)
         {
             throw new KwikException(
                 KwikError.ContentMismatch,
                 KwikErrorSide.Remote,
-                $"The {offer.Length} bytes received have the root {root}, not the offered {offer.Root}; discard them.");
+                $"The {offer.Length} bytes received have the root {_root}, not the offered {offer.Root}; discard them.");
         }
-
-        _verified = true;
     }
 
     public void Dispose() => _hasher.Dispose();

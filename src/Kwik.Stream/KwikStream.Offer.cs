@@ -29,14 +29,22 @@ public sealed partial class KwikStream
     {
         ArgumentNullException.ThrowIfNull(offer);
         offer.Validate();
-        if (_written > 0 || _writesCompleted || _offered is not null)
+        EnterWrite();
+        try
         {
-            throw new InvalidOperationException($"Stream {Id} has been written to, completed or offered already.");
-        }
+            if (_written > 0)
+            {
+                throw new InvalidOperationException($"Stream {Id} has been written to already.");
+            }
 
-        _offered = offer;
-        await _owner.OfferAsync(this, offer, cancellationToken);
-        CompleteWrites(offer.Length);
+            await _owner.OfferAsync(this, offer, cancellationToken);
+            _offered = offer;
+            FinishWrites(offer.Length);
+        }
+        finally
+        {
+            Volatile.Write(ref _writing, 0);
+        }
     }
 
     /// <summary>On a client: the primary's offer arrived. False when it contradicts what is known.</summary>
@@ -54,9 +62,9 @@ public sealed partial class KwikStream
     // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
     private async Task<ContentOffer?> AwaitOfferAsync() => await _offer.Task;
 
-    private void ConcludeNoOffer(int bytes)
+    private void ConcludeNoOffer()
     {
-        if (bytes > 0 && !_offer.TrySetResult(null) && _offer.Task is { IsCompletedSuccessfully: true, Result: not null })
+        if (!_offer.TrySetResult(null) && _offer.Task is { IsCompletedSuccessfully: true, Result: not null })
         {
             throw Violation("The primary writes to a stream that it has offered.");
         }

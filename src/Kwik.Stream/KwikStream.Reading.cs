@@ -68,7 +68,11 @@ public sealed partial class KwikStream
             }
 
             offset = frame.Offset < 0 ? offset : frame.Offset;
-            ConcludeNoOffer(frame.DataLength);
+            if (frame.DataLength > 0)
+            {
+                ConcludeNoOffer();
+            }
+
             await Incoming.WaitForWindowAsync(offset, offset + frame.DataLength);
             await _frames.ReadPayloadAsync(frame, pieces);
             offset = Place(MainSource, offset, pieces);
@@ -80,7 +84,13 @@ public sealed partial class KwikStream
 
     private async ValueTask EndOfMainAsync(StreamFrame close)
     {
-        if (!Incoming.TrySetFinalSize(close.Offset))
+        if (!close.IsOffered)
+        {
+            ConcludeNoOffer();
+        }
+
+        // What is offered is as long as the offer says, which may still be on its way.
+        if (!close.IsOffered && !Incoming.TrySetFinalSize(close.Offset))
         {
             throw new KwikException(
                 KwikError.FinalSize,

@@ -22,6 +22,7 @@ public sealed partial class KwikStream
     /// <exception cref="InvalidOperationException">Another write is pending, or writing was completed.</exception>
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         EnterWrite();
         try
         {
@@ -67,9 +68,7 @@ public sealed partial class KwikStream
     /// when the peer has it all. Does nothing the second time.
     /// </summary>
     /// <exception cref="InvalidOperationException">A write is pending.</exception>
-    public void CompleteWrites() => CompleteWrites(_written);
-
-    private void CompleteWrites(long finalSize)
+    public void CompleteWrites()
     {
         if (_writesCompleted)
         {
@@ -77,15 +76,23 @@ public sealed partial class KwikStream
         }
 
         EnterWrite();
-        _writesCompleted = true;
-        _pendingWrite = FinishAsync(_pendingWrite, finalSize);
+        FinishWrites(_written);
         Volatile.Write(ref _writing, 0);
     }
+
+    /// <summary>For who has entered a write.</summary>
+    private void FinishWrites(long finalSize)
+    {
+        _writesCompleted = true;
+        _pendingWrite = FinishAsync(_pendingWrite, finalSize);
+    }
+
+    private bool TryEnterWrite() => Interlocked.Exchange(ref _writing, 1) == 0;
 
     private void EnterWrite()
     {
         ObjectDisposedException.ThrowIf(_disposed == 1 && _writesCompleted, this);
-        if (Interlocked.Exchange(ref _writing, 1) == 1)
+        if (!TryEnterWrite())
         {
             throw new InvalidOperationException("A write is pending already; a stream has one writer at a time.");
         }
@@ -110,7 +117,7 @@ public sealed partial class KwikStream
     private async Task FinishAsync(Task before, long finalSize)
     {
         await before;
-        _writer.Append(StreamFrame.Close(finalSize));
+        _writer.Append(StreamFrame.Close(finalSize, isOffered: _offered is not null));
         await _writer.FlushAsync(completeWrites: true);
     }
 
@@ -119,9 +126,14 @@ public sealed partial class KwikStream
     {
         try
         {
-            if (Volatile.Read(ref _writing) == 0)
+            if (TryEnterWrite())
             {
-                CompleteWrites();
+                if (!_writesCompleted)
+                {
+                    FinishWrites(_written);
+                }
+
+                Volatile.Write(ref _writing, 0);
             }
 
             await _pendingWrite.WaitAsync(CloseTimeout, _owner.Time);

@@ -113,9 +113,10 @@ public sealed partial class KwikStream : Stream
     {
         await EndWritesAsync();
         _main.AbortReads(KwikError.Cancelled);
+        // Before the receiving loop is awaited: it may wait for a reader who will not come.
+        Incoming.Dispose();
         await _receiving;
         await _main.DisposeAsync();
-        Incoming.Dispose();
         _writer.Discard();
         FailOffer(new KwikException(KwikError.Cancelled, KwikErrorSide.Local, $"Stream {Id} was closed.", streamId: Id));
         _owner.StreamClosed(this);

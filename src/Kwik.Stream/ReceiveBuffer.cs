@@ -17,9 +17,9 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     private readonly AsyncSignal _readable = new();
     private readonly AsyncSignal _moved = new();
 
-    // The piece that the reader is copying from; touched by the reader only.
+    // The piece that the reader is copying from; touched by the reader only, or under the lock while nobody reads.
     private Lease? _current;
-    private int _reading;
+    private bool _reading;
     private ContentVerifier? _verifier;
     private Exception? _fault;
     private bool _closed;
@@ -124,11 +124,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     /// <summary>Reads in order; 0 is the end. One reader at a time.</summary>
     public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
-        if (Interlocked.Exchange(ref _reading, 1) == 1)
-        {
-            throw new InvalidOperationException("A read is pending already; a stream has one reader at a time.");
-        }
-
+        BeginRead();
         try
         {
             while (true)
@@ -144,7 +140,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
         finally
         {
-            Volatile.Write(ref _reading, 0);
+            EndRead();
         }
     }
 
@@ -160,14 +156,41 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
 
             _closed = true;
             _aggregator.Clear();
-            if (_reading == 0)
+            if (!_reading)
             {
-                ReleaseReader();
+                ReleaseReaderLocked();
             }
         }
 
         _readable.Set();
         _moved.Set();
+    }
+
+    private void BeginRead()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_closed, typeof(KwikStream));
+            if (_reading)
+            {
+                throw new InvalidOperationException("A read is pending already; a stream has one reader at a time.");
+            }
+
+            _reading = true;
+        }
+    }
+
+    /// <summary>Who is last, this or <see cref="Dispose"/>, returns what the reader holds.</summary>
+    private void EndRead()
+    {
+        lock (_gate)
+        {
+            _reading = false;
+            if (_closed)
+            {
+                ReleaseReaderLocked();
+            }
+        }
     }
 
     private bool TryRead(Span<byte> buffer, out int read)
@@ -176,12 +199,6 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         if (_current is null && !TryTakeNext(out bool ended))
         {
             return ended;
-        }
-
-        if (_closed)
-        {
-            ReleaseReader();
-            throw new ObjectDisposedException(nameof(KwikStream));
         }
 
         read = Math.Min(buffer.Length, _current!.Length);
@@ -227,7 +244,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         return true;
     }
 
-    private void ReleaseReader()
+    private void ReleaseReaderLocked()
     {
         _current?.Return();
         _current = null;

@@ -21,7 +21,7 @@ internal sealed class EchoServer : IAsyncDisposable
     public static async Task<EchoServer> StartAsync() =>
         new(await Loopback.ListenAsync(listen: o => o.ListenBacklog = 512));
 
-    /// <summary>Echoes on every stream of one connection until the peer closes it; aborted streams are passed over.</summary>
+    /// <summary>Echoes on every stream of one connection until that ends; aborted streams are passed over.</summary>
     public static async Task ServeAsync(QuicConnection connection)
     {
         var streams = new List<Task>();
@@ -33,7 +33,8 @@ internal sealed class EchoServer : IAsyncDisposable
                 streams.RemoveAll(stream => stream.IsCompletedSuccessfully);
             }
         }
-        catch (QuicException e) when (e.QuicError is QuicError.ConnectionAborted or QuicError.OperationAborted)
+        catch (QuicException e) when (
+            e.QuicError is QuicError.ConnectionAborted or QuicError.OperationAborted or QuicError.ConnectionIdle)
         {
             await Task.WhenAll(streams).Bounded();
         }
@@ -92,7 +93,8 @@ internal sealed class EchoServer : IAsyncDisposable
                 }
             }
             catch (QuicException e) when (
-                e.QuicError is QuicError.StreamAborted or QuicError.ConnectionAborted or QuicError.OperationAborted)
+                e.QuicError is QuicError.StreamAborted or QuicError.ConnectionAborted or QuicError.OperationAborted
+                    or QuicError.ConnectionIdle)
             {
                 // The client's right.
             }

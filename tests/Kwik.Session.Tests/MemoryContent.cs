@@ -28,6 +28,9 @@ internal sealed class MemoryContent : IContentProvider
         return new(bytes);
     }
 
+    /// <summary>Reads from here on fail, as those of a file that was changed do; null: none does.</summary>
+    public long? ChangedAt { get; set; }
+
     /// <summary>The same content on another server.</summary>
     public MemoryContent Replica() => new(_bytes);
 
@@ -52,6 +55,11 @@ internal sealed class MemoryContent : IContentProvider
 
         public ValueTask<int> ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
         {
+            if (offset >= content.ChangedAt)
+            {
+                throw new IOException("The content was changed.");
+            }
+
             int read = (int)Math.Min(buffer.Length, content._bytes.Length - offset);
             content._bytes.AsSpan((int)offset, read).CopyTo(buffer.Span);
             content.BytesServed += read;

@@ -137,6 +137,36 @@ public sealed class SimulatedLinkTests
     });
 
     [Fact]
+    public void Windows_LimitWhatIsOnItsWayToTheByte() => Simulation.Run(1, async world =>
+    {
+        var network = new TestNetwork(world);
+        await using ITransportListener listener = await network.Server.Transport.ListenAsync(
+            ListenOptions(network), CancellationToken.None);
+        TransportConnectOptions options = ConformanceNetwork.ConnectOptions(listener.LocalEndPoint) with { StreamWindow = 10_001, ConnectionWindow = 25_003 };
+        await using ITransportConnection client = await network.Client.Transport.ConnectAsync(options, CancellationToken.None);
+        await using ITransportConnection server = await listener.AcceptConnectionAsync(CancellationToken.None);
+        long[] expected = [10_001, 20_002, 25_003, 25_003];
+        var writes = new List<Task>();
+        foreach (long sent in expected)
+        {
+            writes.Add(TestNetwork.WriteAsync(await server.OpenStreamAsync(bidirectional: false, CancellationToken.None), 200_000));
+            await world.Delay(TimeSpan.FromSeconds(1));
+            Assert.Equal(sent, network.Down.BytesSent);
+        }
+
+        // The last stream becomes known when the others give credit back.
+        var counts = new List<Task<long>>();
+        for (int index = 0; index < expected.Length; index++)
+        {
+            counts.Add(TestNetwork.CountAsync(await client.AcceptStreamAsync(CancellationToken.None)));
+        }
+
+        Assert.All(await Task.WhenAll(counts), count => Assert.Equal(200_000, count));
+        await Task.WhenAll(writes);
+        Assert.Equal(800_000, network.Down.BytesSent);
+    });
+
+    [Fact]
     public void Links_AreIndependentOfEachOther() => Simulation.Run(1, async world =>
     {
         var one = new TestNetwork(world);

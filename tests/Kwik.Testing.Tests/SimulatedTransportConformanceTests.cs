@@ -27,6 +27,7 @@ public sealed class SimulatedTransportConformanceTests : TransportConformanceTes
                     ServerAddress = server.Address,
                     Time = world.Time,
                     Silence = new IPEndPoint(IPAddress.Parse("10.9.9.9"), 4433),
+                    Cut = () => world.SetLinks(client, server, link => link.BlackHole = true),
                 });
             });
         }

@@ -55,6 +55,9 @@ internal readonly record struct StreamFrame
     /// <summary>Close: why; None when everything was sent.</summary>
     public KwikError Error { get; private init; }
 
+    /// <summary>Close, on Main: the bytes are those of an offer.</summary>
+    public bool IsOffered { get; private init; }
+
     public static StreamFrame Open(long streamId, long offset, long requestId = -1) =>
         new() { Type = StreamFrameType.Open, StreamId = streamId, Offset = offset, RequestId = requestId };
 
@@ -67,8 +70,8 @@ internal readonly record struct StreamFrame
         Checksum = checksum.GetValueOrDefault(),
     };
 
-    public static StreamFrame Close(long finalOffset, KwikError error = KwikError.None) =>
-        new() { Type = StreamFrameType.Close, Offset = finalOffset, Error = error };
+    public static StreamFrame Close(long finalOffset, KwikError error = KwikError.None, bool isOffered = false) =>
+        new() { Type = StreamFrameType.Close, Offset = finalOffset, Error = error, IsOffered = isOffered };
 
     /// <summary>Writes the length prefix and the message; returns the bytes written, at most <see cref="MaxWrittenSize"/>.</summary>
     public int Write(Span<byte> destination)
@@ -97,6 +100,7 @@ internal readonly record struct StreamFrame
             case StreamFrameType.Close:
                 n += WriteNonZero(body[n..], 1, (ulong)Offset);
                 n += WriteNonZero(body[n..], 2, (ulong)Error);
+                n += WriteNonZero(body[n..], 4, IsOffered ? 1u : 0u);
                 break;
             default:
                 throw new InvalidOperationException("A frame is made by Open, Data or Close.");
@@ -156,6 +160,7 @@ internal readonly record struct StreamFrame
             {
                 (StreamFrameType.Data, 3) => fields.Kind == ProtoKind.Fixed32,
                 (StreamFrameType.Close, 3) => fields.Kind == ProtoKind.Bytes && fields.Bytes.Length <= 512,
+                (StreamFrameType.Close, 4) => fields.Kind == ProtoKind.VarInt,
                 (_, 1 or 2) or (StreamFrameType.Open, 3) => fields.Kind == ProtoKind.VarInt && fields.Value <= MaxOffset,
                 _ => true,
             };
@@ -172,6 +177,7 @@ internal readonly record struct StreamFrame
                 (StreamFrameType.Data, 2) => frame with { DataLength = (int)Math.Min(fields.Value, int.MaxValue) },
                 (StreamFrameType.Data, 3) => frame with { HasChecksum = true, Checksum = (uint)fields.Value },
                 (StreamFrameType.Close, 2) => frame with { Error = (KwikError)fields.Value },
+                (StreamFrameType.Close, 4) => frame with { IsOffered = fields.Value != 0 },
                 _ => frame,
             };
         }

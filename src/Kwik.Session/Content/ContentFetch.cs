@@ -136,7 +136,7 @@ internal sealed class ContentFetch : IRangeReceiver
         }
     }
 
-    void IRangeReceiver.RangeEnded(StreamMapping mapping, bool complete)
+    void IRangeReceiver.RangeEnded(StreamMapping mapping, KwikError outcome)
     {
         KwikPath path;
         lock (_gate)
@@ -151,9 +151,9 @@ internal sealed class ContentFetch : IRangeReceiver
         }
 
         path.CountRequests(-1);
-        if (!complete)
+        if (outcome != KwikError.None)
         {
-            Refused(mapping.PathId, KwikError.PathLost);
+            Refused(mapping.PathId, outcome);
             return;
         }
 

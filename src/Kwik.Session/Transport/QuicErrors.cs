@@ -12,14 +12,18 @@ internal static class QuicErrors
     public static bool IsTransportError(Exception e) =>
         e is QuicException or AuthenticationException or SocketException or ObjectDisposedException;
 
-    /// <summary>The exception for a failed call; <paramref name="what"/> is a sentence without its full stop.</summary>
-    public static KwikException Map(Exception e, string what)
+    /// <summary>
+    /// The exception for a failed call; <paramref name="what"/> is a sentence without its full stop,
+    /// <paramref name="abortedWith"/> the code with which this side gave up what the call was about.
+    /// </summary>
+    public static KwikException Map(Exception e, string what, KwikError? abortedWith = null)
     {
         (KwikError code, KwikErrorSide side, string why) = e switch
         {
             AuthenticationException =>
                 (KwikError.AuthenticationFailed, KwikErrorSide.Remote, "the certificate or the protocol was not accepted"),
-            ObjectDisposedException => (KwikError.Cancelled, KwikErrorSide.Local, "it was closed by this side"),
+            ObjectDisposedException or QuicException { QuicError: QuicError.OperationAborted } =>
+                (abortedWith ?? KwikError.Cancelled, KwikErrorSide.Local, "it was closed by this side"),
             SocketException => (KwikError.PathLost, KwikErrorSide.Network, "the address cannot be reached or used"),
             QuicException quic => Classify(quic),
             _ => (KwikError.Internal, KwikErrorSide.Local, "an unexpected error"),
@@ -35,7 +39,6 @@ internal static class QuicErrors
     {
         QuicError.StreamAborted or QuicError.ConnectionAborted =>
             (FromWire(e.ApplicationErrorCode), KwikErrorSide.Remote, $"the peer gave it up ({FromWire(e.ApplicationErrorCode)})"),
-        QuicError.OperationAborted => (KwikError.Cancelled, KwikErrorSide.Local, "it was aborted by this side"),
         QuicError.ConnectionTimeout => (KwikError.Timeout, KwikErrorSide.Network, "the peer does not answer"),
         QuicError.ConnectionIdle => (KwikError.Timeout, KwikErrorSide.Network, "nothing was heard of the peer for too long"),
         QuicError.ConnectionRefused => (KwikError.PathLost, KwikErrorSide.Remote, "nobody listens there, or the server is busy"),

@@ -9,8 +9,8 @@ namespace Kwik.Sessions;
 /// <summary>The seam on System.Net.Quic; whatever library is below it is not known here.</summary>
 internal sealed class QuicTransport : ITransport
 {
-    // Lost packets repeat a ping; three of them fit into the shortest idle timeout that Kwik sets.
-    private const int KeepAlivesPerIdleTimeout = 3;
+    // Lost packets repeat a ping; three of them fit into an idle timeout.
+    private const int PingsPerIdleTimeout = 3;
 
     private static readonly SslApplicationProtocol Alpn = new("kwik/1");
 
@@ -51,7 +51,7 @@ internal sealed class QuicTransport : ITransport
                 CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
                 CertificateChainPolicy = ChainPolicy(options.TrustedClientRoots),
                 RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
-                    certificate is not null && (options.TrustedClientRoots is null || errors == SslPolicyErrors.None),
+                    certificate is not null && (options.TrustedClientRoots is null || IsTrusted(errors)),
             },
         };
         Apply(options, server);
@@ -104,7 +104,7 @@ internal sealed class QuicTransport : ITransport
         quic.MaxInboundUnidirectionalStreams = options.InboundUnidirectionalStreams;
         quic.HandshakeTimeout = options.HandshakeTimeout;
         quic.IdleTimeout = options.IdleTimeout;
-        quic.KeepAliveInterval = options.IdleTimeout / KeepAlivesPerIdleTimeout;
+        quic.KeepAliveInterval = options.IdleTimeout / PingsPerIdleTimeout;
         quic.InitialReceiveWindowSizes.Connection = options.ConnectionWindow;
         quic.InitialReceiveWindowSizes.LocallyInitiatedBidirectionalStream = options.StreamWindow;
         quic.InitialReceiveWindowSizes.RemotelyInitiatedBidirectionalStream = options.StreamWindow;
@@ -123,6 +123,9 @@ internal sealed class QuicTransport : ITransport
 
         return policy;
     }
+
+    // A client has no name to match, but System.Net.Quic compares its certificate with the name that it asked for.
+    private static bool IsTrusted(SslPolicyErrors errors) => (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
 
     private static bool IsAcceptable(TransportConnectOptions options, X509Certificate2? certificate, SslPolicyErrors errors)
     {

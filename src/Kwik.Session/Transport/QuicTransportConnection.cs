@@ -28,16 +28,19 @@ internal sealed class QuicTransportConnection : ITransportConnection
 
     public KeyHash PeerKey { get; }
 
+    /// <summary>What this side closed the connection with; null while it has not.</summary>
+    public KwikError? ClosedWith { get; private set; }
+
     public async ValueTask<ITransportStream> OpenStreamAsync(bool bidirectional, CancellationToken cancellationToken)
     {
         try
         {
             QuicStreamType type = bidirectional ? QuicStreamType.Bidirectional : QuicStreamType.Unidirectional;
-            return new QuicTransportStream(await _connection.OpenOutboundStreamAsync(type, cancellationToken));
+            return new QuicTransportStream(await _connection.OpenOutboundStreamAsync(type, cancellationToken), this);
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw QuicErrors.Map(e, $"No stream could be opened to {RemoteEndPoint}");
+            throw QuicErrors.Map(e, $"No stream could be opened to {RemoteEndPoint}", ClosedWith);
         }
     }
 
@@ -45,16 +48,17 @@ internal sealed class QuicTransportConnection : ITransportConnection
     {
         try
         {
-            return new QuicTransportStream(await _connection.AcceptInboundStreamAsync(cancellationToken));
+            return new QuicTransportStream(await _connection.AcceptInboundStreamAsync(cancellationToken), this);
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw QuicErrors.Map(e, $"The connection to {RemoteEndPoint} ended");
+            throw QuicErrors.Map(e, $"The connection to {RemoteEndPoint} ended", ClosedWith);
         }
     }
 
     public async ValueTask CloseAsync(KwikError code)
     {
+        ClosedWith ??= code;
         try
         {
             await _connection.CloseAsync((long)code);

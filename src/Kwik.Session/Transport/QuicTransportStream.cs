@@ -8,10 +8,16 @@ namespace Kwik.Sessions;
 internal sealed class QuicTransportStream : ITransportStream
 {
     private readonly QuicStream _stream;
+    private readonly QuicTransportConnection _connection;
 
-    public QuicTransportStream(QuicStream stream)
+    // What this side aborted each direction with: System.Net.Quic only says that it was aborted here.
+    private KwikError? _readAbort;
+    private KwikError? _writeAbort;
+
+    public QuicTransportStream(QuicStream stream, QuicTransportConnection connection)
     {
         _stream = stream;
+        _connection = connection;
         WritesClosed = stream.CanWrite ? MapAsync(stream.WritesClosed) : Task.CompletedTask;
     }
 
@@ -32,7 +38,7 @@ internal sealed class QuicTransportStream : ITransportStream
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw Map(e);
+            throw Map(e, _readAbort);
         }
 
         return read.IsCompletedSuccessfully ? read : AwaitAsync(read);
@@ -47,7 +53,7 @@ internal sealed class QuicTransportStream : ITransportStream
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw Map(e);
+            throw Map(e, _writeAbort);
         }
 
         return write.IsCompletedSuccessfully ? write : AwaitAsync(write);
@@ -55,19 +61,28 @@ internal sealed class QuicTransportStream : ITransportStream
 
     public void CompleteWrites() => _stream.CompleteWrites();
 
-    public void AbortReads(KwikError code) => Abort(QuicAbortDirection.Read, code);
+    public void AbortReads(KwikError code)
+    {
+        if (_stream.CanRead)
+        {
+            _readAbort ??= code;
+            Abort(QuicAbortDirection.Read, code);
+        }
+    }
 
-    public void AbortWrites(KwikError code) => Abort(QuicAbortDirection.Write, code);
+    public void AbortWrites(KwikError code)
+    {
+        if (_stream.CanWrite)
+        {
+            _writeAbort ??= code;
+            Abort(QuicAbortDirection.Write, code);
+        }
+    }
 
     public ValueTask DisposeAsync() => _stream.DisposeAsync();
 
     private void Abort(QuicAbortDirection direction, KwikError code)
     {
-        if (direction == QuicAbortDirection.Read ? !_stream.CanRead : !_stream.CanWrite)
-        {
-            return;
-        }
-
         try
         {
             _stream.Abort(direction, (long)code);
@@ -86,7 +101,7 @@ internal sealed class QuicTransportStream : ITransportStream
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw Map(e);
+            throw Map(e, _readAbort);
         }
     }
 
@@ -98,7 +113,7 @@ internal sealed class QuicTransportStream : ITransportStream
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw Map(e);
+            throw Map(e, _writeAbort);
         }
     }
 
@@ -110,9 +125,10 @@ internal sealed class QuicTransportStream : ITransportStream
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw Map(e);
+            throw Map(e, _writeAbort);
         }
     }
 
-    private KwikException Map(Exception e) => QuicErrors.Map(e, $"QUIC stream {_stream.Id} ended");
+    private KwikException Map(Exception e, KwikError? abortedWith) =>
+        QuicErrors.Map(e, $"QUIC stream {_stream.Id} ended", abortedWith ?? _connection.ClosedWith);
 }

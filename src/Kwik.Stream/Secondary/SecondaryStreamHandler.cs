@@ -21,7 +21,7 @@ internal sealed class SecondaryStreamHandler(StreamMappingManager mappings, Leas
     {
         await using ITransportStream owned = stream;
         StreamMapping? mapping = null;
-        bool complete = false;
+        KwikError outcome = KwikError.PathLost;
         try
         {
             var frames = new FrameReader(stream, pool);
@@ -34,11 +34,12 @@ internal sealed class SecondaryStreamHandler(StreamMappingManager mappings, Leas
             }
 
             mapping.Begin(stream);
-            complete = await PlaceAsync(mapping, frames);
+            outcome = await PlaceAsync(mapping, frames);
         }
         catch (KwikException e)
         {
             stream.AbortReads(e.Code);
+            outcome = e.Code;
             if (e.Side == KwikErrorSide.Remote && e.Code is not (KwikError.PathLost or KwikError.Cancelled))
             {
                 Interlocked.Increment(ref _violations);
@@ -46,7 +47,7 @@ internal sealed class SecondaryStreamHandler(StreamMappingManager mappings, Leas
         }
         finally
         {
-            mapping?.Receiver.RangeEnded(mapping, complete);
+            mapping?.Receiver.RangeEnded(mapping, outcome);
         }
     }
 
@@ -73,12 +74,12 @@ internal sealed class SecondaryStreamHandler(StreamMappingManager mappings, Leas
             return mapping;
         }
 
-        mapping.Receiver.RangeEnded(mapping, complete: false);
+        mapping.Receiver.RangeEnded(mapping, KwikError.StreamMappingConflict);
         throw Conflict(pathId, open, $"but request {open.RequestId} was for offset {mapping.Offset} of stream {mapping.Stream.Id}");
     }
 
-    /// <summary>True when the whole range came.</summary>
-    private static async ValueTask<bool> PlaceAsync(StreamMapping mapping, FrameReader frames)
+    /// <summary>None when the whole range came, else what its server says.</summary>
+    private static async ValueTask<KwikError> PlaceAsync(StreamMapping mapping, FrameReader frames)
     {
         var pieces = new List<Lease>();
         long offset = mapping.Offset;
@@ -86,7 +87,7 @@ internal sealed class SecondaryStreamHandler(StreamMappingManager mappings, Leas
         {
             if (frame.Type == StreamFrameType.Close)
             {
-                return offset == mapping.End && frame.Error == KwikError.None;
+                return frame.Error == KwikError.None && offset < mapping.End ? KwikError.PathLost : frame.Error;
             }
 
             if (frame.Type != StreamFrameType.Data || (frame.Offset >= 0 && frame.Offset != offset)
@@ -106,7 +107,7 @@ internal sealed class SecondaryStreamHandler(StreamMappingManager mappings, Leas
             mapping.Receiver.RangeReceived(mapping, frame.DataLength);
         }
 
-        return false;
+        return KwikError.PathLost;
     }
 
     private static KwikException Violation(int pathId, string what) =>

@@ -8,8 +8,8 @@ internal interface IRangeReceiver
     /// <summary>Bytes of the range were placed, in order.</summary>
     void RangeReceived(StreamMapping mapping, long bytes);
 
-    /// <summary>No more bytes of this range will come from this path. <paramref name="complete"/>: all of them came.</summary>
-    void RangeEnded(StreamMapping mapping, bool complete);
+    /// <summary>No more bytes of this range will come from this path: None when all of them came, else why not.</summary>
+    void RangeEnded(StreamMapping mapping, KwikError outcome);
 }
 
 /// <summary>

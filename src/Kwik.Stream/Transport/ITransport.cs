@@ -49,7 +49,7 @@ internal abstract record TransportOptions
     /// <summary>A handshake that takes longer fails.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>A connection without any packet for this long is dead.</summary>
+    /// <summary>A peer of which nothing is heard for this long is gone. Quiet connections are pinged and live on.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(30);
 }
 

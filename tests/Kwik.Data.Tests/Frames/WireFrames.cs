@@ -26,7 +26,8 @@ internal static class WireFrames
             unchecked_ == 1 ? null : checksum),
         from offset in Values.Offset
         from error in Gen.Elements(Enum.GetValues<KwikError>())
-        select StreamFrame.Close(offset, error));
+        from offered in Gen.Choose(0, 1)
+        select StreamFrame.Close(offset, error, offered == 1));
 
     /// <summary>One of each form, for truncation and flipped bits.</summary>
     public static StreamFrame[] Corpus { get; } =
@@ -40,6 +41,7 @@ internal static class WireFrames
         StreamFrame.Data(StreamFrame.MaxPayloadSize, StreamFrame.MaxOffset - StreamFrame.MaxPayloadSize, 0),
         StreamFrame.Close(0),
         StreamFrame.Close(StreamFrame.MaxOffset, KwikError.PathLost),
+        StreamFrame.Close(5, isOffered: true),
     ];
 
     public static StreamMetadataFrame ToMessage(StreamFrame frame)
@@ -73,7 +75,12 @@ internal static class WireFrames
 
                 break;
             default:
-                message.SecondaryStreamClose = new() { FinalOffset = (ulong)frame.Offset, ErrorCode = (ulong)frame.Error };
+                message.SecondaryStreamClose = new()
+                {
+                    FinalOffset = (ulong)frame.Offset,
+                    ErrorCode = (ulong)frame.Error,
+                    Offered = frame.IsOffered,
+                };
                 break;
         }
 
@@ -92,7 +99,9 @@ internal static class WireFrames
             message.SecondaryStreamData.HasOffset ? (long)message.SecondaryStreamData.Offset : -1,
             message.SecondaryStreamData.HasCrc32C ? message.SecondaryStreamData.Crc32C : null),
         StreamMetadataFrame.TypeOneofCase.SecondaryStreamClose => StreamFrame.Close(
-            (long)message.SecondaryStreamClose.FinalOffset, (KwikError)message.SecondaryStreamClose.ErrorCode),
+            (long)message.SecondaryStreamClose.FinalOffset,
+            (KwikError)message.SecondaryStreamClose.ErrorCode,
+            message.SecondaryStreamClose.Offered),
         _ => default,
     };
 

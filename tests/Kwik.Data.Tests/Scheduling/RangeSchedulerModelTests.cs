@@ -8,7 +8,7 @@ public sealed class RangeSchedulerModelTests
     [Fact]
     public void Events_WithoutFaults_LeaseEveryByteExactlyOnce()
     {
-        for (int seed = 0; seed < 1000; seed++)
+        for (int seed = 0; seed < 300; seed++)
         {
             var run = new Run(seed, faults: false);
             run.ToTheEnd();
@@ -19,7 +19,7 @@ public sealed class RangeSchedulerModelTests
     [Fact]
     public void Events_WithSourcesThatComeGoAndRefuse_ReceiveEveryByteExactlyOnce()
     {
-        for (int seed = 0; seed < 1000; seed++)
+        for (int seed = 0; seed < 500; seed++)
         {
             new Run(seed, faults: true).ToTheEnd();
         }
@@ -123,7 +123,11 @@ public sealed class RangeSchedulerModelTests
             for (int i = 0; i < bytes; i++)
             {
                 int offset = (int)lease.Offset + received + i;
-                Assert.False(_received[offset], $"Seed {_seed}: byte {offset} came twice.");
+                if (_received[offset])
+                {
+                    Assert.Fail($"Seed {_seed}: byte {offset} came twice.");
+                }
+
                 _received[offset] = true;
             }
 
@@ -162,12 +166,16 @@ public sealed class RangeSchedulerModelTests
             {
                 _history.Append(lease).AppendLine();
                 Assert.True(lease.Length > 0 && lease.End <= _received.Length);
-                Assert.True(lease.End <= _readOffset + _window, $"Seed {_seed}: {lease} is beyond the window behind {_readOffset}.");
+                Assert.InRange(lease.End, 1, _readOffset + _window);
                 Assert.Contains(lease.Source, _sources);
-                Assert.DoesNotContain(_leases, entry => entry.Lease.Offset < lease.End && lease.Offset < entry.Lease.End);
+                Assert.False(_leases.Exists(entry => entry.Lease.Offset < lease.End && lease.Offset < entry.Lease.End));
                 for (long offset = lease.Offset; offset < lease.End; offset++)
                 {
-                    Assert.False(_received[offset], $"Seed {_seed}: {lease} has byte {offset}, which is here.");
+                    if (_received[offset])
+                    {
+                        Assert.Fail($"Seed {_seed}: {lease} has byte {offset}, which is here.");
+                    }
+
                     Leased[offset]++;
                 }
 

@@ -19,7 +19,7 @@ public sealed class ThreeServersTests
         await using (ClientSession session = await servers.ConnectAsync())
         {
             await using KwikStream stream = await session.AcceptStream().WithinAsync();
-            byte[] received = await stream.ReadAllAsync().WithinAsync();
+            byte[] received = await stream.ReadToEndAsync().WithinAsync();
 
             Assert.True(content.Is(received));
             Assert.Equal(3, session.GetActivePaths().Count);
@@ -64,7 +64,7 @@ public sealed class ThreeServersTests
             var sent = new byte[1000 * i];
             new Random(i).NextBytes(sent);
             await using KwikStream stream = await session.OpenStreamSync();
-            Task<byte[]> reading = stream.ReadAllAsync();
+            Task<byte[]> reading = stream.ReadToEndAsync();
             await stream.WriteAsync(sent);
             stream.CompleteWrites();
             Assert.Equal(sent, await reading);
@@ -83,7 +83,7 @@ public sealed class ThreeServersTests
     private static async Task EchoAsync(KwikStream stream)
     {
         await using KwikStream owned = stream;
-        await stream.WriteAsync(await stream.ReadAllAsync());
+        await stream.WriteAsync(await stream.ReadToEndAsync());
         stream.CompleteWrites();
     }
 }

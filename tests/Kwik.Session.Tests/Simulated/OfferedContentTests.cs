@@ -21,7 +21,7 @@ public class OfferedContentTests
             await using KwikStream stream = await session.AcceptStream();
             ContentOffer? offer = await stream.GetOfferAsync();
             Assert.Equal(content.Offer, offer);
-            Assert.True(content.Is(await stream.ReadAllAsync()));
+            Assert.True(content.Is(await stream.ReadToEndAsync()));
             Assert.Equal(3, session.GetActivePaths().Count);
             Assert.Equal(content.Offer.Length, session.GetAllPaths().Sum(path => path.BytesReceived));
         }
@@ -41,7 +41,7 @@ public class OfferedContentTests
 
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
-        Task<byte[]> reading = stream.ReadAllAsync();
+        Task<byte[]> reading = stream.ReadToEndAsync();
         await world.Delay(TimeSpan.FromMilliseconds(world.Random.Next(50, 600)));
         world.Host("secondary 1").Kill();
 
@@ -61,7 +61,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadAllAsync);
+        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
 
@@ -81,7 +81,7 @@ public class OfferedContentTests
         await world.Delay(TimeSpan.FromSeconds(30));
 
         Assert.InRange(session.GetAllPaths().Sum(path => path.BytesReceived), window / 2, window);
-        Assert.True(content.Is(await stream.ReadAllAsync()));
+        Assert.True(content.Is(await stream.ReadToEndAsync()));
     });
 
     [Fact]
@@ -93,7 +93,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        Assert.Empty(await stream.ReadAllAsync());
+        Assert.Empty(await stream.ReadToEndAsync());
     });
 
     [Fact]
@@ -106,7 +106,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(stream.ReadAllAsync);
+        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.NotFound, e.Code);
     });
 
@@ -128,9 +128,65 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        Assert.True(content.Is(await stream.ReadAllAsync()));
+        Assert.True(content.Is(await stream.ReadToEndAsync()));
         Assert.Equal(KwikError.AuthenticationFailed, refused?.Code);
         Assert.Single(session.GetAllPaths());
+    });
+
+    [Theory]
+    [SimulationSeeds]
+    public void Request_AnsweredWithAnOffer_GetsTheContent(int seed) => Simulation.Run(seed, async world =>
+    {
+        var content = MemoryContent.Random(seed, world.Random.Next(3) * 100_000);
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(content, async session =>
+        {
+            await using KwikStream asked = await session.AcceptStream();
+            Assert.Equal("file"u8.ToArray(), await asked.ReadToEndAsync());
+            await asked.OfferContentAsync(content.Offer);
+            await session.Closed;
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.OpenStreamSync();
+        await stream.WriteAsync("file"u8.ToArray());
+        stream.CompleteWrites();
+
+        Assert.Equal(content.Offer, await stream.GetOfferAsync());
+        Assert.True(content.Is(await stream.ReadToEndAsync()));
+    });
+
+    [Fact]
+    public void Stream_EndedWithoutBytesOrOffer_HasNoOffer() => Simulation.Run(1, async world =>
+    {
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            await using KwikStream opened = await session.OpenStreamSync();
+            opened.CompleteWrites();
+            await session.Closed;
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        Assert.Null(await stream.GetOfferAsync());
+        Assert.Empty(await stream.ReadToEndAsync());
+    });
+
+    [Fact]
+    public void ContentThatCanNoLongerBeRead_Read_FailsWithContentMismatch() => Simulation.Run(1, async world =>
+    {
+        var content = MemoryContent.Random(1, 1_000_000);
+        content.ChangedAt = 500_000;
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(content, session => OfferAsync(session, content.Offer, []));
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+
+        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
+        Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
 
     private static async Task StartAsync(

@@ -19,7 +19,7 @@ public class PublicStreamTests
         await using (ClientSession session = await deployment.ConnectAsync())
         {
             await using KwikStream stream = await session.OpenStreamSync();
-            Task<byte[]> reading = stream.ReadAllAsync();
+            Task<byte[]> reading = stream.ReadToEndAsync();
             await stream.WriteAsync(sent);
             stream.CompleteWrites();
 
@@ -41,12 +41,12 @@ public class PublicStreamTests
             await using KwikStream stream = await session.OpenStreamSync();
             await stream.WriteAsync("question"u8.ToArray());
             stream.CompleteWrites();
-            received = await stream.ReadAllAsync();
+            received = await stream.ReadToEndAsync();
         });
 
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
-        Assert.Equal("question"u8.ToArray(), await stream.ReadAllAsync());
+        Assert.Equal("question"u8.ToArray(), await stream.ReadToEndAsync());
         await stream.WriteAsync("answer"u8.ToArray());
         await stream.DisposeAsync();
         await session.DisposeAsync();
@@ -101,7 +101,7 @@ public class PublicStreamTests
         await stream.WriteAsync("still here"u8.ToArray());
         stream.CompleteWrites();
 
-        Assert.Equal("still here"u8.ToArray(), await stream.ReadAllAsync());
+        Assert.Equal("still here"u8.ToArray(), await stream.ReadToEndAsync());
     });
 
     internal static async Task EchoAsync(PrimarySession session)
@@ -109,7 +109,7 @@ public class PublicStreamTests
         while (true)
         {
             await using KwikStream stream = await session.AcceptStream();
-            byte[] bytes = await stream.ReadAllAsync();
+            byte[] bytes = await stream.ReadToEndAsync();
             await stream.WriteAsync(bytes);
             stream.CompleteWrites();
         }

@@ -23,6 +23,9 @@ internal sealed record ConformanceNetwork
     /// <summary>An address of which nothing ever comes back; null where the network has none.</summary>
     public IPEndPoint? Silence { get; init; }
 
+    /// <summary>Cuts the network, so that no packet passes any more; null where that is not possible.</summary>
+    public Action? Cut { get; init; }
+
     /// <summary>Options of a server with a self-signed certificate that lets 100 streams of each kind in.</summary>
     public TransportListenOptions ListenOptions => new()
     {

@@ -111,10 +111,10 @@ public abstract partial class TransportConformanceTests
     [Fact]
     public Task Connect_AsATrustedClient_Succeeds() => RunAsync(async network =>
     {
-        X509Certificate2 known = TestCertificates.SelfSigned("known.test");
+        X509Certificate2 known = TestCertificates.Issued("known.test");
         await using ConnectedPair pair = await network.ConnectAsync(
             options => options with { ClientCertificate = known },
-            options => options with { TrustedClientRoots = [known] });
+            options => options with { TrustedClientRoots = [TestCertificates.Root, TestCertificates.Intermediate] });
         Assert.Equal(KeyHash.OfCertificate(known), pair.Server.PeerKey);
     });
 

@@ -1,3 +1,4 @@
+using Kwik.Data;
 using Kwik.Streams;
 using Xunit;
 using static Kwik.Testing.ConformanceNetwork;
@@ -79,7 +80,7 @@ public abstract partial class TransportConformanceTests
     });
 
     [Fact]
-    public Task Open_AtThePeersLimit_WaitsUntilAStreamIsClosed() => RunAsync(async network =>
+    public Task Open_AtThePeersLimit_WaitsUntilAStreamIsClosedAndDisposed() => RunAsync(async network =>
     {
         await using ConnectedPair pair = await network.ConnectAsync(
             listen: options => options with { InboundBidirectionalStreams = 2, InboundUnidirectionalStreams = 1 });
@@ -99,6 +100,8 @@ public abstract partial class TransportConformanceTests
         Assert.False(third.IsCompleted);
         server.CompleteWrites();
         Assert.Empty(await client.ReadToEndAsync());
+        await client.DisposeAsync();
+        await server.DisposeAsync();
         Assert.Equal(8, (await third).Id);
     });
 
@@ -117,7 +120,30 @@ public abstract partial class TransportConformanceTests
 
         client.CompleteWrites();
         Assert.Empty(await server.ReadToEndAsync());
-        await pair.OpenAsync(bidirectional: false);
+        await server.DisposeAsync();
+        Task<long> arriving = AcceptUnabortedAsync(pair.Server);
+        ITransportStream opened = await pair.Client.OpenStreamAsync(bidirectional: false, CancellationToken.None);
+        await opened.WriteAsync(new byte[1]);
+        Assert.Equal(opened.Id, await arriving);
+
+        // An open that was cancelled may still have taken its turn; the peer then sees that stream aborted.
+        static async Task<long> AcceptUnabortedAsync(ITransportConnection connection)
+        {
+            while (true)
+            {
+                ITransportStream stream = await connection.AcceptStreamAsync(CancellationToken.None);
+                try
+                {
+                    await stream.ReadExactlyAsync(1);
+                    return stream.Id;
+                }
+                catch (KwikException exception)
+                {
+                    Assert.Equal(KwikErrorSide.Remote, exception.Side);
+                    await stream.DisposeAsync();
+                }
+            }
+        }
     });
 
     [Fact]
@@ -142,8 +168,8 @@ public abstract partial class TransportConformanceTests
         for (int index = 0; index < 5; index++)
         {
             (ITransportStream client, ITransportStream server) = await pair.OpenAsync();
-            client.AbortWrites(Data.KwikError.Cancelled);
-            server.AbortWrites(Data.KwikError.Cancelled);
+            client.AbortWrites(KwikError.Cancelled);
+            server.AbortWrites(KwikError.Cancelled);
             await client.DisposeAsync();
             await server.DisposeAsync();
         }

@@ -8,5 +8,6 @@ internal sealed record EndReason(KwikError Code, KwikErrorSide Side, string Mess
     /// <summary>A code as it reads after a journey: one that is not in the table is <see cref="KwikError.Internal"/>.</summary>
     public static KwikError Received(KwikError code) => Enum.IsDefined(code) ? code : KwikError.Internal;
 
-    public KwikException ToException(long? streamId = null) => new(Code, Side, Message, streamId: streamId);
+    /// <summary>Without a stream id: that property names public streams, of which a transport knows nothing.</summary>
+    public KwikException ToException() => new(Code, Side, Message);
 }

@@ -52,7 +52,7 @@ internal sealed class ReceiveHalf(SimulatedConnection connection, SimulatedStrea
 
         if (_failure is not null)
         {
-            return ValueTask.FromException<int>(_failure.ToException(stream.Id));
+            return ValueTask.FromException<int>(_failure.ToException());
         }
 
         if (HasData || _state == State.Ended)
@@ -74,7 +74,7 @@ internal sealed class ReceiveHalf(SimulatedConnection connection, SimulatedStrea
         }
 
         _state = State.Aborted;
-        Fail(new EndReason(code, KwikErrorSide.Local, $"Reading was aborted here with {code}."));
+        Fail(new EndReason(code, KwikErrorSide.Local, $"Reading stream {stream.Id} was aborted here with {code}."));
         long id = stream.Id;
         connection.Record("stop sending", id, (long)code);
         if (!_endReceived)
@@ -131,7 +131,7 @@ internal sealed class ReceiveHalf(SimulatedConnection connection, SimulatedStrea
         if (_state == State.Open)
         {
             _state = State.Reset;
-            Fail(new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer aborted writing with {code}."));
+            Fail(new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer aborted writing stream {stream.Id} with {code}."));
         }
 
         _endReceived = true;
@@ -246,7 +246,7 @@ internal sealed class ReceiveHalf(SimulatedConnection connection, SimulatedStrea
             _waiting = false;
             _buffer = default;
             EndReason first = _failure;
-            connection.Loop.Post(() => _read.SetException(first.ToException(stream.Id)));
+            connection.Loop.Post(() => _read.SetException(first.ToException()));
         }
     }
 }

@@ -47,15 +47,15 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
     /// <summary>True while the connection keeps this half until it has credit again; the connection's to set.</summary>
     public bool IsBlocked { get; set; }
 
-    /// <summary>True when a segment could leave now.</summary>
-    public bool HasMore => (_bufferedBytes > 0 && _sent < _limit && connection.SendCredit > 0)
-        || (_bufferedBytes == 0 && _state == State.Ending);
-
     /// <summary>True when the peer has acknowledged the end, whichever it was.</summary>
     public bool IsClosed => _state is State.Ended or State.ResetAcknowledged or State.Lost;
 
     /// <summary>See ITransportStream.WritesClosed.</summary>
     public Task Closed => _closed.Task;
+
+    /// <summary>True when a segment could leave now.</summary>
+    private bool HasMore => (_bufferedBytes > 0 && _sent < _limit && connection.SendCredit > 0)
+        || (_bufferedBytes == 0 && _state == State.Ending);
 
     public ValueTask Write(ReadOnlyMemory<byte> buffer, bool completeWrites)
     {
@@ -66,7 +66,7 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
 
         if (_failure is not null)
         {
-            return ValueTask.FromException(_failure.ToException(stream.Id));
+            return ValueTask.FromException(_failure.ToException());
         }
 
         if (_state != State.Open)
@@ -125,7 +125,7 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
         });
     }
 
-    /// <summary>Asks for a turn on the link when there is something to send.</summary>
+    /// <summary>Asks for a turn on the link, or for the connection's credit, when there is something to send.</summary>
     public void Wake()
     {
         if (HasMore)
@@ -143,7 +143,6 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
     {
         if (!HasMore)
         {
-            Wake();
             return null;
         }
 
@@ -176,7 +175,7 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
     }
 
     public void OnStopSending(KwikError code) => Abort(
-        new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer stopped reading with {code}."), KwikError.None);
+        new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer stopped reading stream {stream.Id} with {code}."), KwikError.None);
 
     public void OnEndAcknowledged()
     {
@@ -304,11 +303,11 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
         {
             if (pending)
             {
-                _write.SetException(first.ToException(stream.Id));
+                _write.SetException(first.ToException());
             }
 
             // Nobody is obliged to look at the task.
-            if (_closed.TrySetException(first.ToException(stream.Id)))
+            if (_closed.TrySetException(first.ToException()))
             {
                 _ = _closed.Task.Exception;
             }

@@ -4,9 +4,14 @@ using Kwik.Streams;
 
 namespace Kwik.Testing;
 
-/// <summary>One end of a simulated connection.</summary>
+/// <summary>
+/// One end of a simulated connection. Pings three times an idle timeout, as the product's QUIC does: a quiet connection
+/// lives, and one without an answer dies after the idle timeout, counted from the first ping at the latest.
+/// </summary>
 internal sealed class SimulatedConnection : ITransportConnection
 {
+    private const int PingsPerIdleTimeout = 3;
+
     private readonly SimulatedWorld _world;
     private readonly SimulatedProcess _process;
     private readonly bool _isClient;
@@ -18,7 +23,6 @@ internal sealed class SimulatedConnection : ITransportConnection
     private readonly long[] _opened = new long[2];
     private readonly long[] _openedByPeer = new long[2];
     private readonly Queue<SendHalf> _blocked = [];
-    private readonly List<Action> _early = [];
     private readonly TaskCompletionSource _closed = new();
     private SimulatedLink _link = null!;
     private EndReason? _end;
@@ -26,7 +30,6 @@ internal sealed class SimulatedConnection : ITransportConnection
     private TimeSpan _idleTimeout;
     private long _lastPacket;
     private bool _sentSinceReceived;
-    private bool _established;
     private bool _closing;
     private bool _ackOnItsWay;
     private bool _ackOwed;
@@ -67,13 +70,9 @@ internal sealed class SimulatedConnection : ITransportConnection
 
     public SimulatedConnection Peer { get; private set; } = null!;
 
-    public SimulatedHost Host => _process.Host;
-
     public int StreamWindow => _options.StreamWindow;
 
     public int OpenStreams => _streams.Count;
-
-    public bool IsOpen => _end is null;
 
     /// <summary>Payload that this end may still send, all streams together.</summary>
     public long SendCredit { get; private set; }
@@ -89,13 +88,15 @@ internal sealed class SimulatedConnection : ITransportConnection
         Grant(bidirectional: true, peer._options.InboundBidirectionalStreams);
         Grant(bidirectional: false, peer._options.InboundUnidirectionalStreams);
         _lastPacket = Loop.Now;
-        _idleTimer = Loop.Schedule(_lastPacket + _idleTimeout.Ticks, OnIdleTimer);
+        _idleTimer = Loop.Schedule(_lastPacket + (_idleTimeout.Ticks / PingsPerIdleTimeout), OnIdleTimer);
     }
 
-    /// <summary>The handshake is over on this side; packets that came before are delivered now.</summary>
+    /// <summary>
+    /// The handshake is over on this side. Packets that overtook its last flight have been delivered before; nobody
+    /// could look at them.
+    /// </summary>
     public void Establish()
     {
-        _established = true;
         _process.Connections.Add(this);
         if (_isClient)
         {
@@ -103,12 +104,6 @@ internal sealed class SimulatedConnection : ITransportConnection
         }
 
         Record("established", 0, 0);
-        foreach (Action early in _early)
-        {
-            early();
-        }
-
-        _early.Clear();
     }
 
     /// <inheritdoc/>
@@ -183,7 +178,6 @@ internal sealed class SimulatedConnection : ITransportConnection
         _idleTimer?.Cancel();
         _process.Connections.Remove(this);
         _world.Connections.Remove(this);
-        _early.Clear();
         _blocked.Clear();
         foreach (SimulatedStream stream in _streams.Values)
         {
@@ -203,16 +197,16 @@ internal sealed class SimulatedConnection : ITransportConnection
     /// <summary>
     /// Sends control to the peer: it takes effect there after the link's latency, unless either end has ended by then.
     /// </summary>
-    public void Send(Action<SimulatedConnection> effect, bool isAck = false, bool duringHandshake = false)
+    public void Send(Action<SimulatedConnection> effect, bool isAck = false)
     {
         if (_end is null)
         {
-            Carry(Packet(effect, 0, isAck, duringHandshake));
+            Carry(Packet(effect, 0, isAck));
         }
     }
 
     /// <summary>A packet that is leaving now.</summary>
-    public Packet Packet(Action<SimulatedConnection> effect, int bytes, bool isAck = false, bool duringHandshake = false)
+    public Packet Packet(Action<SimulatedConnection> effect, int bytes, bool isAck = false)
     {
         // RFC 9000, 10.1: only the first packet that asks for an answer restarts the idle timer.
         if (!isAck && !_sentSinceReceived)
@@ -222,7 +216,7 @@ internal sealed class SimulatedConnection : ITransportConnection
         }
 
         SimulatedConnection peer = Peer;
-        return new Packet(() => peer.Receive(effect, isAck, duringHandshake), bytes);
+        return new Packet(() => peer.Receive(effect, isAck), bytes);
     }
 
     /// <summary>Waits for its turn on the link.</summary>
@@ -277,13 +271,16 @@ internal sealed class SimulatedConnection : ITransportConnection
         return _streams.GetValueOrDefault(id);
     }
 
-    /// <summary>A stream is closed both ways; its opener may open another.</summary>
-    public void Forget(SimulatedStream stream)
+    /// <summary>A stream is closed both ways; what still arrives for it is ignored.</summary>
+    public void Forget(SimulatedStream stream) => _streams.Remove(stream.Id);
+
+    /// <summary>Lets the peer open another stream in the place of this one, if the peer opened it.</summary>
+    public void ReturnPlace(long id)
     {
-        bool openedHere = ((stream.Id & 1) == 0) == _isClient;
-        if (_streams.Remove(stream.Id) && !openedHere)
+        bool openedHere = ((id & 1) == 0) == _isClient;
+        if (!openedHere)
         {
-            bool bidirectional = (stream.Id & 2) == 0;
+            bool bidirectional = (id & 2) == 0;
             Send(peer => peer.Grant(bidirectional, 1));
         }
     }
@@ -301,9 +298,9 @@ internal sealed class SimulatedConnection : ITransportConnection
         }
     }
 
-    private void Receive(Action<SimulatedConnection> effect, bool isAck, bool duringHandshake)
+    private void Receive(Action<SimulatedConnection> effect, bool isAck)
     {
-        if (!_process.TryEnter(() => Receive(effect, isAck, duringHandshake)) || _end is not null)
+        if (!_process.TryEnter(() => Receive(effect, isAck)) || _end is not null)
         {
             return;
         }
@@ -312,12 +309,6 @@ internal sealed class SimulatedConnection : ITransportConnection
         if (Loop.Now - _lastPacket >= _idleTimeout.Ticks)
         {
             OnIdle();
-            return;
-        }
-
-        if (!_established && !duringHandshake)
-        {
-            _early.Add(() => Receive(effect, isAck, duringHandshake));
             return;
         }
 
@@ -388,15 +379,21 @@ internal sealed class SimulatedConnection : ITransportConnection
             return;
         }
 
-        long due = _lastPacket + _idleTimeout.Ticks;
-        if (due <= Loop.Now)
+        if (Loop.Now - _lastPacket >= _idleTimeout.Ticks)
         {
             OnIdle();
+            return;
         }
-        else
+
+        long interval = _idleTimeout.Ticks / PingsPerIdleTimeout;
+        if (Loop.Now - _lastPacket >= interval)
         {
-            _idleTimer = Loop.Schedule(due, OnIdleTimer);
+            Send(static _ => { });
         }
+
+        // The idle timeout is one of the multiples, so that this timer meets it exactly.
+        long passed = (Loop.Now - _lastPacket) / interval;
+        _idleTimer = Loop.Schedule(Math.Min(_lastPacket + ((passed + 1) * interval), _lastPacket + _idleTimeout.Ticks), OnIdleTimer);
     }
 
     private void OnIdle() => End(new EndReason(

@@ -97,7 +97,7 @@ internal sealed class SimulatedHandshake
         client.Begin(server);
         server.Begin(client);
         client.Establish();
-        client.Send(_ => DecideAboutClient(listener, server), duringHandshake: true);
+        client.Send(_ => DecideAboutClient(listener, server));
         Decide(() => _connected.SetResult(client));
     }
 
@@ -120,14 +120,14 @@ internal sealed class SimulatedHandshake
 
     private bool AcceptsServer(TransportListenOptions server)
     {
-        if (_options.AcceptAnyServer)
-        {
-            return true;
-        }
-
         if (_options.Pins.Count > 0)
         {
             return _options.Pins.Contains(KeyHash.OfCertificate(server.ServerCertificate));
+        }
+
+        if (_options.AcceptAnyServer)
+        {
+            return true;
         }
 
         return Chains(server.ServerCertificate, server.Intermediates, _options.TrustedRoots, ServerAuthentication)

@@ -134,9 +134,15 @@ public sealed class SimulatedLink
     /// <summary>Sends what waits, one segment at a time; stops when the wire is busy or the sending process stopped.</summary>
     internal void Pump()
     {
-        while (!_sending && !From.IsFrozen && NextPacket() is { } packet)
+        if (_sending)
         {
-            _sending = true;
+            return;
+        }
+
+        // Also true while the next packet is chosen: a stream that goes back into the queue then begins no second round.
+        _sending = true;
+        while (!From.IsFrozen && NextPacket() is { } packet)
+        {
             BytesSent += packet.Bytes;
             long ticks = SerialisationTicks(packet.Bytes);
             if (ticks > 0)
@@ -147,13 +153,13 @@ public sealed class SimulatedLink
                     Carry(packet);
                     Pump();
                 });
+                return;
             }
-            else
-            {
-                _sending = false;
-                Carry(packet);
-            }
+
+            Carry(packet);
         }
+
+        _sending = false;
     }
 
     /// <summary>Carries a packet that has left its sender.</summary>
@@ -170,13 +176,9 @@ public sealed class SimulatedLink
         int largest = BitsPerSecond is { } rate ? (int)Math.Clamp(rate / 8000, PacketBytes, LargestSegment) : LargestSegment;
         while (_senders.TryDequeue(out SendHalf? sender))
         {
+            sender.IsQueued = false;
             Packet? packet = sender.TakeSegment(largest);
-            sender.IsQueued = sender.HasMore;
-            if (sender.IsQueued)
-            {
-                _senders.Enqueue(sender);
-            }
-
+            sender.Wake();
             if (packet is not null)
             {
                 return packet;
@@ -256,17 +258,14 @@ public sealed class SimulatedLink
 
     private void ReleaseHeld()
     {
-        // Fallen into the next hole: the packets wait for that one's end.
-        if (!BlackHole)
+        // Into the next hole, perhaps; then they are held again.
+        foreach (Packet packet in _held)
         {
-            foreach (Packet packet in _held)
-            {
-                _resend.Enqueue(packet);
-            }
-
-            _held.Clear();
-            Pump();
+            _resend.Enqueue(packet);
         }
+
+        _held.Clear();
+        Pump();
     }
 }
 

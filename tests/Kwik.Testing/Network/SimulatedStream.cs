@@ -8,6 +8,8 @@ internal sealed class SimulatedStream : ITransportStream
 {
     private readonly SimulatedConnection _connection;
     private readonly TaskCompletionSource _closed = new();
+    private bool _disposed;
+    private bool _isClosed;
 
     public SimulatedStream(SimulatedConnection connection, long id, bool canRead, bool canWrite)
     {
@@ -69,7 +71,7 @@ internal sealed class SimulatedStream : ITransportStream
     public void AbortWrites(KwikError code)
     {
         _connection.Loop.AssertOnLoop();
-        Sending?.Abort(new EndReason(code, KwikErrorSide.Local, $"Writing was aborted here with {code}."), code);
+        Sending?.Abort(new EndReason(code, KwikErrorSide.Local, $"Writing stream {Id} was aborted here with {code}."), code);
     }
 
     /// <summary>
@@ -79,6 +81,12 @@ internal sealed class SimulatedStream : ITransportStream
     public ValueTask DisposeAsync()
     {
         _connection.Loop.AssertOnLoop();
+        if (!_disposed)
+        {
+            _disposed = true;
+            ReturnPlace();
+        }
+
         Receiving?.Abort(KwikError.Cancelled);
         Sending?.Complete();
         return new ValueTask(_closed.Task);
@@ -86,9 +94,11 @@ internal sealed class SimulatedStream : ITransportStream
 
     public void OnHalfClosed()
     {
-        if (Receiving is null or { IsClosed: true } && Sending is null or { IsClosed: true } && !_closed.Task.IsCompleted)
+        if (!_isClosed && Receiving is null or { IsClosed: true } && Sending is null or { IsClosed: true })
         {
+            _isClosed = true;
             _connection.Forget(this);
+            ReturnPlace();
             _connection.Loop.Post(() => _closed.TrySetResult());
         }
     }
@@ -98,5 +108,17 @@ internal sealed class SimulatedStream : ITransportStream
         Receiving?.OnConnectionEnded(reason);
         Sending?.OnConnectionEnded(reason);
         _connection.Loop.Post(() => _closed.TrySetResult());
+    }
+
+    /// <summary>
+    /// The opener may open another stream when this one is closed both ways and its acceptor has disposed it: the later of
+    /// the moments at which QUIC libraries say so.
+    /// </summary>
+    private void ReturnPlace()
+    {
+        if (_isClosed && _disposed)
+        {
+            _connection.ReturnPlace(Id);
+        }
     }
 }

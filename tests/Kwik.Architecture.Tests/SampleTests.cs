@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Kwik.Sessions;
+using Kwik.Testing;
+using Kwik.Transfer;
+
+namespace Kwik.Architecture.Tests;
+
+/// <summary>What samples/ shows to users does what it says, as programs of their own, over QUIC on loopback.</summary>
+public sealed class SampleTests : IDisposable
+{
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("kwik-samples-");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task Serve_Run_ReadsEqualBytesFromBothServers()
+    {
+        (int code, string output) = await RunAsync("Serve");
+
+        Assert.True(code == 0, output);
+        string[] lines = output.TrimEnd().Split('\n');
+        Assert.Equal(3, lines.Length);
+        Assert.Matches("^path 0, Primary: [1-9][0-9]* bytes$", lines[0]);
+        Assert.Matches("^path 1, Secondary: [1-9][0-9]* bytes$", lines[1]);
+        Assert.Equal("The bytes are equal.", lines[2]);
+    }
+
+    [Fact]
+    public async Task Fetch_FromAFileServer_WritesTheFile()
+    {
+        byte[] bytes = RandomNumberGenerator.GetBytes(3_000_000);
+        await File.WriteAllBytesAsync(Path.Combine(_folder.CreateSubdirectory("served").FullName, "some.bin"), bytes);
+        await using FileCatalog catalog = FileCatalog.Open(Path.Combine(_folder.FullName, "served"));
+        await using KwikListener primary = await KwikListener.ListenAsync(new KwikListenerOptions
+        {
+            Role = ServerRole.Primary,
+            ListenEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
+            Certificate = TestCertificates.SelfSigned("samples"),
+            ContentProvider = catalog,
+        });
+        Task serving = ServeOneAsync(primary, new FileServer(catalog));
+
+        string port = primary.LocalEndPoint.Port.ToString(CultureInfo.InvariantCulture);
+        (int code, string output) = await RunAsync("Fetch", "127.0.0.1", port, primary.Pin.ToString(), "some.bin");
+
+        Assert.True(code == 0, output);
+        Assert.Equal(bytes, await File.ReadAllBytesAsync(Path.Combine(_folder.FullName, "some.bin")));
+        Assert.Contains($"some.bin: 3000000 bytes, SHA-256 {Convert.ToHexStringLower(SHA256.HashData(bytes))}", output, StringComparison.Ordinal);
+        await serving.WithinAsync();
+    }
+
+    [Fact]
+    public async Task Fetch_WithoutArguments_SaysHow()
+    {
+        (int code, string output) = await RunAsync("Fetch");
+
+        Assert.Equal(2, code);
+        Assert.StartsWith("usage: Fetch", output, StringComparison.Ordinal);
+    }
+
+    private static async Task ServeOneAsync(KwikListener primary, FileServer server)
+    {
+        var session = (PrimarySession)await primary.AcceptSessionAsync();
+        await server.ServeAsync(session);
+    }
+
+    /// <summary>Runs a sample in the test's folder; returns its exit code, and what it wrote to either output.</summary>
+    private async Task<(int Code, string Output)> RunAsync(string sample, params string[] arguments)
+    {
+        // The sample was built like this test, and runs on the same .NET: RUNTIMES/shared/Microsoft.NETCore.App/VERSION.
+        string built = Path.GetRelativePath(
+            Path.Combine(Repository.Root, "tests", "Kwik.Architecture.Tests"), AppContext.BaseDirectory);
+        string program = Path.Combine(Repository.Root, "samples", sample, built, $"{sample}.dll");
+        string dotnet = Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet");
+        using Process process = Process.Start(new ProcessStartInfo(Path.GetFullPath(dotnet), [program, .. arguments])
+        {
+            WorkingDirectory = _folder.FullName,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+        try
+        {
+            Task<string> output = process.StandardOutput.ReadToEndAsync();
+            Task<string> errors = process.StandardError.ReadToEndAsync();
+            await process.WaitForExitAsync().WithinAsync(TestTimeouts.Scenario);
+            return (process.ExitCode, await output + await errors);
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+        }
+    }
+}
