@@ -72,6 +72,9 @@ internal static class ServeCommand
 
     private static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
+        // A signal that comes before the command has returned to the parser ends the process at once, and it may come as soon
+        // as the ready line is read.
+        await Task.Yield();
         ServerRole role = parsed.GetValue(Role);
         RefuseOptionsOfOtherRole(parsed, role);
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

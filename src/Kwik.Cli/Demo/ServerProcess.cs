@@ -40,6 +40,8 @@ internal sealed class ServerProcess : IAsyncDisposable
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
+            // A runtime that is killed would leave the files of its debugging interface behind.
+            Environment = { ["DOTNET_EnableDiagnostics"] = "0" },
         };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
         {

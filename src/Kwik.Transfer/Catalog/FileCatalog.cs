@@ -174,6 +174,12 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
             ObjectDisposedException.ThrowIf(_stopping.IsCancellationRequested, this);
             if (_byPath.TryGetValue(file, out var entry) && entry.Stamp == stamp && !entry.Offer.IsFaulted)
             {
+                if (entry.Offer.IsCompletedSuccessfully)
+                {
+                    // Another file of the same content may have stood for both, and gone.
+                    _byRoot.TryAdd(entry.Offer.Result.Root, (file, stamp));
+                }
+
                 return entry.Offer;
             }
 

@@ -135,6 +135,22 @@ public sealed class FileCatalogContentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Open_OneOfTwoEqualFilesWent_TheOtherStandsForBoth()
+    {
+        byte[] bytes = _directory.WriteRandom("one", 1000);
+        File.WriteAllBytes(_directory["two"], bytes);
+        ContentOffer offer = await Catalog.OfferAsync("one").WithinAsync();
+        Assert.Equal(offer, await Catalog.OfferAsync("two").WithinAsync());
+        File.Delete(_directory["two"]);
+
+        Assert.Null(await OpenAsync(offer));
+        await Catalog.OfferAsync("one").WithinAsync();
+        await using IContent? content = await OpenAsync(offer);
+
+        Assert.Equal(1000, content?.Length);
+    }
+
+    [Fact]
     public async Task Open_FileReplacedByALinkOut_IsNotThere()
     {
         using var outside = new TemporaryDirectory();

@@ -1,0 +1,129 @@
+using System.Text.Json;
+using Kwik.Testing;
+
+namespace Kwik.Cli.Tests.Commands;
+
+/// <summary>The demo, small: three servers in three processes, behind links.</summary>
+public sealed class DemoTests : IDisposable
+{
+    private readonly TemporaryDirectory _temp = new();
+
+    public void Dispose() => _temp.Dispose();
+
+    [Fact]
+    public async Task Demo_Small_IsVerifiedAndEveryServerTakesPart()
+    {
+        CommandResult result = await KwikProcess.RunAsync(Start("--size", "8MiB", "--json", "--progress", "none"));
+
+        result.AssertSuccess();
+        Assert.Equal("", result.Errors);
+        using JsonDocument json = JsonDocument.Parse(result.Output);
+        JsonElement root = json.RootElement;
+        Assert.True(root.GetProperty("verified").GetBoolean());
+        Assert.Equal(root.GetProperty("source_sha256").GetString(), root.GetProperty("sha256").GetString());
+        JsonElement[] runs = [.. root.GetProperty("runs").EnumerateArray()];
+        Assert.Equal(["alone", "all", "killed"], runs.Select(run => run.GetProperty("name").GetString()));
+        Assert.All(runs, run =>
+        {
+            Assert.Equal(8 * 1024 * 1024, run.GetProperty("bytes").GetInt64());
+            Assert.Equal(root.GetProperty("source_sha256").GetString(), run.GetProperty("sha256").GetString());
+            Assert.True(run.GetProperty("verified").GetBoolean());
+        });
+        Assert.Single(runs[0].GetProperty("sources").EnumerateArray());
+        JsonElement[] sources = [.. runs[1].GetProperty("sources").EnumerateArray()];
+        Assert.Equal(3, sources.Length);
+        Assert.All(sources, source => Assert.True(source.GetProperty("bytes").GetInt64() > 0));
+        Assert.Equal(3, sources.Select(source => source.GetProperty("address").GetString()).Distinct().Count());
+        Assert.InRange(root.GetProperty("killed_at_bytes").GetInt64(), 1, 8 * 1024 * 1024);
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public async Task Demo_Text_EndsWithATable()
+    {
+        CommandResult result = await KwikProcess.RunAsync(Start("--size", "2MiB", "--secondaries", "1"));
+
+        result.AssertSuccess();
+        Assert.Contains("primary alone", result.Output, StringComparison.Ordinal);
+        Assert.Equal(3, result.Output.Split("equal").Length - 1);
+        Assert.DoesNotContain("\u001b", result.Output, StringComparison.Ordinal);
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public async Task Demo_Interrupted_EndsItsServersAndRemovesItsFiles()
+    {
+        KwikProcess demo = Start("--size", "64MiB", "--progress", "json");
+        // The first progress: servers run, bytes flow.
+        await demo.ReadLineAsync();
+
+        await demo.SignalAsync("INT");
+
+        CommandResult result = await KwikProcess.RunAsync(demo);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("kwik: Cancelled.", result.Errors, StringComparison.Ordinal);
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public async Task Demo_Killed_ItsServersEndBecauseTheirInputDoes()
+    {
+        KwikProcess demo = Start("--size", "64MiB", "--progress", "json");
+        await demo.ReadLineAsync();
+
+        await demo.SignalAsync("KILL");
+
+        // The servers hold the error output of the demo's process no longer than they live.
+        await demo.DisposeAsync();
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        using var timeout = new CancellationTokenSource(TestTimeouts.Operation);
+        while (Servers().Any())
+        {
+            await timer.WaitForNextTickAsync(timeout.Token);
+        }
+    }
+
+    [Theory]
+    [InlineData("--size", "1")]
+    [InlineData("--size", "much")]
+    [InlineData("--size", "-1MiB")]
+    [InlineData("--size", "9999999999GiB")]
+    [InlineData("--secondaries", "0")]
+    [InlineData("--secondaries", "8")]
+    public async Task Demo_OptionsThatMakeNoSense_Is2(params string[] options)
+    {
+        (await KwikProcess.RunAsync(Start(options))).AssertFailure(2);
+        AssertNothingLeft();
+    }
+
+    private KwikProcess Start(params string[] options) => KwikProcess.Start(_temp.Path, ["demo", .. options], ("TMPDIR", _temp.Path));
+
+    private void AssertNothingLeft()
+    {
+        Assert.Empty(_temp.Entries);
+        Assert.Empty(Servers());
+    }
+
+    /// <summary>Command lines of processes that serve from this test's directory.</summary>
+    private IEnumerable<string> Servers()
+    {
+        foreach (string process in Directory.EnumerateDirectories("/proc").Where(name => int.TryParse(Path.GetFileName(name), out _)))
+        {
+            string commandLine;
+            try
+            {
+                commandLine = File.ReadAllText(Path.Combine(process, "cmdline"));
+            }
+            catch (IOException)
+            {
+                // It has ended meanwhile.
+                continue;
+            }
+
+            if (commandLine.Contains(_temp.Path, StringComparison.Ordinal))
+            {
+                yield return commandLine;
+            }
+        }
+    }
+}
