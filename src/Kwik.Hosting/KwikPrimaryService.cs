@@ -11,6 +11,7 @@ public sealed class KwikPrimaryService : KwikService
     private readonly KwikPrimaryOptions _options;
     private readonly ILoggerFactory _loggerFactory;
     private FileServer? _files;
+    private PrimaryKey? _signingKey;
 
     /// <summary>Made by the host.</summary>
     public KwikPrimaryService(IOptions<KwikPrimaryOptions> options, ILoggerFactory loggerFactory)
@@ -22,6 +23,13 @@ public sealed class KwikPrimaryService : KwikService
 
     private protected override ServerRole Role => ServerRole.Primary;
 
+    /// <inheritdoc/>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        _signingKey?.Dispose();
+    }
+
     private protected override Task PrepareAsync(FileCatalog catalog, CancellationToken cancellationToken)
     {
         _files = new(catalog, new()
@@ -32,10 +40,11 @@ public sealed class KwikPrimaryService : KwikService
         return Task.CompletedTask;
     }
 
-    private protected override KwikListenerOptions Configure(KwikListenerOptions options) => options with
+    private protected override KwikListenerOptions Configure(KwikListenerOptions options)
     {
-        SigningKey = _options.SigningKeyPath is { } path ? PrimaryKey.FromPem(File.ReadAllText(path)) : null,
-    };
+        _signingKey = _options.SigningKeyPath is { } path ? PrimaryKey.FromPem(File.ReadAllText(path)) : null;
+        return options with { SigningKey = _signingKey };
+    }
 
     private protected override Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping) =>
         _files!.ServeAsync((PrimarySession)session, stopping);

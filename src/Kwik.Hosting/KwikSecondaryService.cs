@@ -28,5 +28,6 @@ public sealed class KwikSecondaryService : KwikService
     };
 
     // The session answers range requests from the catalog by itself.
-    private protected override Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping) => Task.CompletedTask;
+    private protected override Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping) =>
+        Task.CompletedTask;
 }

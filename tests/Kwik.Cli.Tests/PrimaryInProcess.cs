@@ -81,7 +81,8 @@ internal sealed class DistortedContents(IContentProvider inner, Func<IContent, l
     public async ValueTask<IContent?> OpenAsync(ContentRoot root, CancellationToken cancellationToken) =>
         await inner.OpenAsync(root, cancellationToken) is { } content ? new DistortedContent(content, read) : null;
 
-    private sealed class DistortedContent(IContent inner, Func<IContent, long, Memory<byte>, CancellationToken, ValueTask<int>> read) : IContent
+    private sealed class DistortedContent(
+        IContent inner, Func<IContent, long, Memory<byte>, CancellationToken, ValueTask<int>> read) : IContent
     {
         public long Length => inner.Length;
 

@@ -11,7 +11,11 @@ namespace Kwik.Cli.Commands;
 internal static class CertCommand
 {
     private static readonly Option<string> Output = new("--output", "-o") { Description = "The certificate, PEM.", Required = true };
-    private static readonly Option<string?> Key = new("--key") { Description = "Its private key, PEM, mode 0600; default: beside it, as .key." };
+
+    private static readonly Option<string?> Key = new("--key")
+    {
+        Description = "Its private key, PEM, mode 0600; default: beside it, as .key.",
+    };
 
     private static readonly Option<string[]> Names = new("--name")
     {

@@ -14,7 +14,8 @@ internal static class CommonOptions
 
     public static Option<ProgressStyle> Progress() => new("--progress")
     {
-        Description = "How progress is shown: bars on a terminal (auto), a line a second (plain), JSON lines on standard output (json), or none.",
+        Description = "How progress is shown: bars on a terminal (auto), a line a second (plain), JSON lines on standard output (json), "
+            + "or none.",
         DefaultValueFactory = _ => ProgressStyle.Auto,
         HelpName = "auto|plain|json|none",
     };

@@ -128,7 +128,7 @@ internal static class DemoCommand
         }
 
         console.Write(table);
-        console.WriteLine(string.Create(
+        Console.Out.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{report.SpeedUp:0.00} times as fast from all servers; SHA-256 of the file {report.SourceSha256}"));
     }

@@ -66,12 +66,14 @@ internal static class DoctorCommand
     {
         if (udp.RmemMax < GoodBuffer)
         {
-            yield return $"net.core.rmem_max is {udp.RmemMax}; fast transfers lose fewer datagrams with: sysctl -w net.core.rmem_max={GoodBuffer}";
+            yield return $"net.core.rmem_max is {udp.RmemMax}; fast transfers lose fewer datagrams with: "
+                + $"sysctl -w net.core.rmem_max={GoodBuffer}";
         }
 
         if (udp.WmemMax < GoodBuffer)
         {
-            yield return $"net.core.wmem_max is {udp.WmemMax}; fast servers wait less with: sysctl -w net.core.wmem_max={GoodBuffer}";
+            yield return $"net.core.wmem_max is {udp.WmemMax}; fast servers wait less with: "
+                + $"sysctl -w net.core.wmem_max={GoodBuffer}";
         }
 
         if (udp.Gso == false)

@@ -14,7 +14,11 @@ internal static class GetCommand
     private const int DefaultPort = 4433;
 
     private static readonly Argument<string> Url = new("url") { Description = "kwik://HOST[:PORT]/PATH" };
-    private static readonly Option<string?> Output = new("--output", "-o") { Description = "The file to write; default: the last part of the path, here." };
+
+    private static readonly Option<string?> Output = new("--output", "-o")
+    {
+        Description = "The file to write; default: the last part of the path, here.",
+    };
 
     private static readonly Option<string[]> Pin = new("--pin")
     {

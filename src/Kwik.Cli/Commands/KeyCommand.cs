@@ -13,7 +13,11 @@ internal static class KeyCommand
         Required = true,
     };
 
-    private static readonly Option<string?> Public = new("--public") { Description = "The public key for secondaries; default: beside it, as .pub." };
+    private static readonly Option<string?> Public = new("--public")
+    {
+        Description = "The public key for secondaries; default: beside it, as .pub.",
+    };
+
     private static readonly Option<bool> Force = CommonOptions.Force();
     private static readonly Option<bool> Json = CommonOptions.Json("the files");
 

@@ -2,7 +2,9 @@ using System.Security.Cryptography;
 
 namespace Kwik.Cli.Demo;
 
-/// <summary>The file that the demo fetches: random bytes, the same for the same seed, so that nothing can compress or guess them.</summary>
+/// <summary>
+/// The file that the demo fetches: random bytes, so that nothing can compress them, and the same for the same seed.
+/// </summary>
 internal static class DemoFile
 {
     private const int ChunkSize = 1024 * 1024;

@@ -73,7 +73,14 @@ internal sealed record ProgressJson(long Bytes, long Length, double Seconds, Lis
 
 /// <summary><c>demo --json</c>.</summary>
 internal sealed record DemoJson(
-    bool Verified, string Sha256, string SourceSha256, long Bytes, double SpeedUp, long? KilledAtBytes, double StallAtKillMs, List<FetchJson> Runs);
+    bool Verified,
+    string Sha256,
+    string SourceSha256,
+    long Bytes,
+    double SpeedUp,
+    long? KilledAtBytes,
+    double StallAtKillMs,
+    List<FetchJson> Runs);
 
 /// <summary>The ready line of <c>serve --json</c>.</summary>
 internal sealed record ServeJson(string Role, string Address, string Pin, string Root);

@@ -44,7 +44,10 @@ internal static class ProgressView
     private static void WriteJson(DownloadProgress progress)
     {
         var line = new ProgressJson(
-            progress.Bytes, progress.Length, Math.Round(progress.Elapsed.TotalSeconds, 6), SourceJson.From(progress.Sources, progress.Elapsed));
+            progress.Bytes,
+            progress.Length,
+            Math.Round(progress.Elapsed.TotalSeconds, 6),
+            SourceJson.From(progress.Sources, progress.Elapsed));
         Console.Out.WriteLine(JsonSerializer.Serialize(line, JsonObjects.Default.ProgressJson));
     }
 
@@ -88,8 +91,8 @@ internal static class ProgressView
                 }
 
                 bar.Description = source.Path.State == PathState.Active
-                    ? $"  {NameOf(source.Path)}"
-                    : $"  [red]{NameOf(source.Path)} {source.Path.State.ToString().ToLowerInvariant()}[/]";
+                    ? NameOf(source.Path)
+                    : $"[red]{NameOf(source.Path)} {source.Path.State.ToString().ToLowerInvariant()}[/]";
                 Show(bar, source.Bytes, progress.Length);
             }
         }

@@ -51,6 +51,20 @@ public sealed class DemoTests : IDisposable
     }
 
     [Fact]
+    public async Task Demo_OnATerminal_ShowsABarForEveryServer()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "needs script(1), which makes a terminal");
+
+        CommandResult result = await KwikProcess.RunInShellAsync(
+            _temp.Path, $"TMPDIR={_temp.Path} script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
+
+        result.AssertSuccess();
+        Assert.Contains("secondary 2", result.Output, StringComparison.Ordinal);
+        Assert.Contains("\u2501", result.Output, StringComparison.Ordinal);
+        AssertNothingLeft();
+    }
+
+    [Fact]
     public async Task Demo_Interrupted_EndsItsServersAndRemovesItsFiles()
     {
         KwikProcess demo = Start("--size", "64MiB", "--progress", "json");

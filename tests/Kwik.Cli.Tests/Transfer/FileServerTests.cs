@@ -96,9 +96,10 @@ public sealed class FileServerTests : IDisposable
             }));
         await using ClientSession session = await primary.ConnectAsync();
 
-        await Assert.ThrowsAsync<TransferException>(
+        TransferException e = await Assert.ThrowsAsync<TransferException>(
             () => FileClient.DownloadAsync(session, "a", _directory["out"]).WithinAsync());
 
+        Assert.Equal(TransferError.Verification, e.Error);
         Assert.Equal(["served", "served/a"], _directory.Entries);
     }
 
