@@ -19,7 +19,7 @@ internal static class AddressResolver
             IPAddress[] addresses = await Dns.GetHostAddressesAsync(host, cancellationToken);
             return new IPEndPoint(addresses[0], port);
         }
-        catch (Exception e) when (e is SocketException or IndexOutOfRangeException)
+        catch (Exception e) when (e is SocketException or IndexOutOfRangeException or ArgumentException)
         {
             throw new KwikException(KwikError.PathLost, KwikErrorSide.Network, $"The host name '{host}' has no address.", e);
         }

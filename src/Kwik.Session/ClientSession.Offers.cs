@@ -10,9 +10,6 @@ public sealed partial class ClientSession
     // Offers for streams that the primary opened and whose header has not arrived yet.
     private readonly Dictionary<long, WireOffer> _earlyOffers = [];
 
-    /// <summary>Early offers that may wait; a correct primary has at most one for each stream that it may open.</summary>
-    private const int MaxEarlyOffers = 16;
-
     private void OnOffer(WireOffer offer)
     {
         if (offer.Root.Length != ContentRoot.Size || offer.Length > (ulong)ContentOffer.MaxLength
@@ -27,9 +24,11 @@ public sealed partial class ClientSession
             stream = _streams.Find((long)offer.KwikStreamId);
             if (stream is null && IsPrimarys(offer.KwikStreamId))
             {
-                if (_earlyOffers.Count == MaxEarlyOffers)
+                // As many as streams that the primary may open. Beyond that the oldest is for a stream that was closed
+                // before its offer came.
+                if (_earlyOffers.Count == _options.MaxPublicStreams)
                 {
-                    throw Violation($"More than {MaxEarlyOffers} offers wait for streams that were not opened.");
+                    _earlyOffers.Remove(_earlyOffers.Keys.Min());
                 }
 
                 _earlyOffers[(long)offer.KwikStreamId] = offer;

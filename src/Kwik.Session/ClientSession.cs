@@ -149,8 +149,19 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     /// <summary>Lives as long as the primary connection, and then waits for everything else to end.</summary>
     private async Task RunAsync()
     {
-        await RunPathAsync(_primary);
-        await _paths.JoinAsync();
+        try
+        {
+            await RunPathAsync(_primary);
+            await _paths.JoinAsync();
+        }
+        finally
+        {
+            CompleteClosed();
+        }
+    }
+
+    private void CompleteClosed()
+    {
         if (_primary.Fault is { Code: not KwikError.None } fault)
         {
             _closed.TrySetException(fault);

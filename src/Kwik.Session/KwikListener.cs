@@ -137,9 +137,10 @@ public sealed class KwikListener : IAsyncDisposable
         {
             session = await AdmitAsync(connection);
         }
-        catch (Exception e) when (e is KwikException or TimeoutException or OperationCanceledException)
+        catch (Exception e)
         {
-            // One code for every cause: what was wrong with a token is nobody's business.
+            // One code for every cause: what was wrong with a token is nobody's business. Whatever a stranger's bytes set
+            // off ends here, with the connection.
             KwikError code = e is KwikException { Code: KwikError.LimitExceeded } ? KwikError.LimitExceeded : KwikError.AuthenticationFailed;
             SessionLog.ConnectionRefused(_log, connection.RemoteEndPoint, code, e.Message);
             await connection.CloseAsync(code);

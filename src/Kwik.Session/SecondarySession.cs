@@ -14,8 +14,8 @@ public sealed class SecondarySession : ServerSession
 
     private readonly StatementVerifier _verifier;
 
-    // By content root; touched by the control loop only.
-    private readonly Dictionary<ContentRoot, (Grant Grant, ulong StreamId)> _grants = [];
+    // By content and the stream that it is for; touched by the control loop only.
+    private readonly Dictionary<(ContentRoot Root, ulong StreamId), Grant> _grants = [];
 
     internal SecondarySession(ServerLink link, Guid id, int pathId, StatementVerifier verifier)
         : base(link, id)
@@ -29,27 +29,27 @@ public sealed class SecondarySession : ServerSession
 
     private protected override bool Admits(RangeRequest request)
     {
-        var root = new ContentRoot(request.Root.Span);
+        var content = (Root: new ContentRoot(request.Root.Span), request.KwikStreamId);
         if (!request.Grant.IsEmpty
             && _verifier.Grant(request.Grant.Span, Id.ToByteArray(bigEndian: true), ClientKey) is { } shown
-            && root == new ContentRoot(shown.Root.Span)
-            && (_grants.Count < MaxGrants || _grants.ContainsKey(root)))
+            && content.Root == new ContentRoot(shown.Root.Span)
+            && (_grants.Count < MaxGrants || _grants.ContainsKey(content)))
         {
-            _grants[root] = (shown, request.KwikStreamId);
+            _grants[content] = shown;
         }
 
-        if (!_grants.TryGetValue(root, out var entry))
+        if (!_grants.TryGetValue(content, out Grant? grant))
         {
             return false;
         }
 
-        if (_verifier.HasExpired(entry.Grant))
+        if (_verifier.HasExpired(grant))
         {
-            _grants.Remove(root);
+            _grants.Remove(content);
             return false;
         }
 
-        return request.Offset + request.Length <= entry.Grant.Length;
+        return request.Offset + request.Length <= grant.Length;
     }
 
     // A client opens no streams on a secondary besides control.
@@ -59,11 +59,11 @@ public sealed class SecondarySession : ServerSession
     {
         if (frame.StreamClosed is { } closed)
         {
-            foreach ((ContentRoot root, (_, ulong streamId)) in _grants)
+            foreach ((ContentRoot Root, ulong StreamId) content in _grants.Keys)
             {
-                if (streamId == closed.KwikStreamId)
+                if (content.StreamId == closed.KwikStreamId)
                 {
-                    _grants.Remove(root);
+                    _grants.Remove(content);
                 }
             }
         }

@@ -55,6 +55,13 @@ internal sealed class ContentFetch : IRangeReceiver
             _scheduler.AddSource(path.Id);
         }
 
+        // A path that ended meanwhile was not a source yet when it was removed everywhere.
+        if (path.Fault is { } fault)
+        {
+            RemovePath(path.Id, fault);
+            return;
+        }
+
         Pump();
     }
 
@@ -107,7 +114,7 @@ internal sealed class ContentFetch : IRangeReceiver
         Cancel(open.ConvertAll(entry => entry.Mapping));
         foreach ((StreamMapping mapping, KwikPath path) in open)
         {
-            path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)mapping.RequestId } }, urgent: true);
+            path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)mapping.RequestId } });
             path.CountRequests(-1);
         }
     }

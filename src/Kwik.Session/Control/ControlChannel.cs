@@ -42,8 +42,10 @@ internal sealed class ControlChannel
         return channel;
     }
 
-    /// <summary>Queues a frame. Does nothing once the stream has ended: its reader is told.</summary>
-    /// <exception cref="KwikException">The peer has not read for so long that the queue is full.</exception>
+    /// <summary>
+    /// Queues a frame; never throws for what the peer does. Does nothing once the stream has ended. A peer that has not
+    /// read for so long that the queue is full has its stream aborted; the reader of this channel learns it.
+    /// </summary>
     public void Send(ControlFrame frame, bool urgent = false) => Enqueue(ControlCodec.Encode(frame), urgent);
 
     /// <summary>The next frame; null when the peer ended the stream.</summary>
@@ -115,16 +117,20 @@ internal sealed class ControlChannel
                 return;
             }
 
-            if (_queuedBytes > MaxQueuedBytes)
+            if (_queuedBytes <= MaxQueuedBytes)
             {
-                throw new KwikException(
-                    KwikError.LimitExceeded, KwikErrorSide.Remote, "The peer has not read its control stream for too long.");
+                _queuedBytes += bytes.Length;
+                (urgent ? _urgent : _normal).Enqueue(bytes);
+                _queued.Set();
+                return;
             }
 
-            _queuedBytes += bytes.Length;
-            (urgent ? _urgent : _normal).Enqueue(bytes);
+            _closing = true;
+            _urgent.Clear();
+            _normal.Clear();
         }
 
+        Abort(KwikError.LimitExceeded);
         _queued.Set();
     }
 

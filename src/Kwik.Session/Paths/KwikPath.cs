@@ -184,7 +184,15 @@ internal sealed class KwikPath
         return true;
     }
 
-    /// <summary>Waits for the next heartbeat, which comes at once when the path becomes busy and its silence starts to matter.</summary>
+    private TimeSpan SinceHeartbeat()
+    {
+        lock (_gate)
+        {
+            return _time.GetElapsedTime(_heartbeatSentAt);
+        }
+    }
+
+    /// <summary>Waits for the next heartbeat, which comes sooner when the path becomes busy and its silence starts to matter.</summary>
     private async Task WaitAsync(TimeSpan interval, CancellationToken cancellationToken)
     {
         using var timeout = new CancellationTokenSource(interval, _time);
@@ -192,6 +200,13 @@ internal sealed class KwikPath
         try
         {
             await _busyChanged.WaitAsync(either.Token);
+
+            // Busy from now on: the next heartbeat is due a busy interval after the last one, not at once.
+            TimeSpan rest = SessionTimeouts.BusyHeartbeat - SinceHeartbeat();
+            if (rest > TimeSpan.Zero)
+            {
+                await Task.Delay(rest, _time, cancellationToken);
+            }
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

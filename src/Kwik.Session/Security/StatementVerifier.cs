@@ -62,18 +62,9 @@ internal sealed class StatementVerifier(IReadOnlyList<PrimaryPublicKey> trusted,
         return false;
     }
 
-    private Statement? Verified(ReadOnlySpan<byte> bytes)
-    {
-        try
-        {
-            SignedStatement signed = SignedStatement.Parser.ParseFrom(bytes);
-            return trusted.Any(key => key.Id == signed.KeyId && key.Verifies(signed))
-                ? Statement.Parser.ParseFrom(signed.Statement)
-                : null;
-        }
-        catch (InvalidProtocolBufferException)
-        {
-            return null;
-        }
-    }
+    private Statement? Verified(ReadOnlySpan<byte> bytes) =>
+        ProtoMessage.TryParse(SignedStatement.Parser, bytes) is { } signed
+        && trusted.Any(key => key.Id == signed.KeyId && key.Verifies(signed))
+            ? ProtoMessage.TryParse(Statement.Parser, signed.Statement.Span)
+            : null;
 }

@@ -37,6 +37,9 @@ internal static class QuicErrors
 
     private static (KwikError Code, KwikErrorSide Side, string Why) Classify(QuicException e) => e.QuicError switch
     {
+        // Only a connection can be given up without an error; a stream that is reset has not ended well, whatever its code.
+        QuicError.StreamAborted when FromWire(e.ApplicationErrorCode) == KwikError.None =>
+            (KwikError.Cancelled, KwikErrorSide.Remote, "the peer gave it up without a reason"),
         QuicError.StreamAborted or QuicError.ConnectionAborted =>
             (FromWire(e.ApplicationErrorCode), KwikErrorSide.Remote, $"the peer gave it up ({FromWire(e.ApplicationErrorCode)})"),
         QuicError.ConnectionTimeout => (KwikError.Timeout, KwikErrorSide.Network, "the peer does not answer"),

@@ -79,8 +79,9 @@ internal sealed class QuicTransport : ITransport
         {
             connection = await handshake();
         }
-        catch (Exception e) when (QuicErrors.IsTransportError(e))
+        catch (Exception e) when (QuicErrors.IsTransportError(e) || e is ArgumentException)
         {
+            // ArgumentException: a server name that is no name, which a primary may have sent.
             throw QuicErrors.Map(e, what);
         }
 

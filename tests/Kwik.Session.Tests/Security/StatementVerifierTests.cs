@@ -87,6 +87,13 @@ public sealed class StatementVerifierTests : IDisposable
     }
 
     [Fact]
+    public void PathToken_WithALengthThatOverrunsTheGeneratedParser_DoesNotAdmit()
+    {
+        byte[] token = [(1 << 3) | 2, 0xff, 0xff, 0xff, 0xff, 0x07, 1, 2, 3];
+        Assert.False(_verifier.AdmitsConnection(token, SessionId, Client, Server, out _));
+    }
+
+    [Fact]
     public void Grant_UsedAsAPathToken_DoesNotAdmit()
     {
         Assert.False(_verifier.AdmitsConnection(_key.Sign(GrantStatement()), SessionId, Client, Server, out _));

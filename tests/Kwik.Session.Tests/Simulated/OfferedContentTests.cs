@@ -57,6 +57,35 @@ public class OfferedContentTests
     }
 
     [Fact]
+    public void TwoStreamsOfOneContent_OneClosed_TheOtherStillGetsIt() => Simulation.Run(1, async world =>
+    {
+        var content = MemoryContent.Random(1, 8 * 1024 * 1024);
+        MemoryContent replica = content.Replica();
+        await using var deployment = new SimulatedDeployment(world);
+        SecondaryServer secondary = await deployment.StartSecondaryAsync("secondary 1", replica);
+        world.SetLinks(deployment.ClientHost, world.Host("secondary 1"), link => link.BitsPerSecond = 100_000_000);
+        // The primary itself has nothing: a refusal of its secondary would end the stream.
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            await session.AddPathAsync(secondary);
+            await using KwikStream first = await session.OpenStreamSync();
+            await using KwikStream second = await session.OpenStreamSync();
+            await first.OfferContentAsync(content.Offer);
+            await second.OfferContentAsync(content.Offer);
+            await session.Closed;
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream first = await session.AcceptStream();
+        KwikStream second = await session.AcceptStream();
+        Assert.Equal(1, await first.ReadAsync(new byte[1]));
+        Assert.Equal(1, await second.ReadAsync(new byte[1]));
+        await second.DisposeAsync();
+
+        Assert.Equal(content.Offer.Length - 1, (await first.ReadToEndAsync()).Length);
+    });
+
+    [Fact]
     public void LyingSecondary_OneStream_EndsWithContentMismatch() => Simulation.Run(1, async world =>
     {
         var content = MemoryContent.Random(1, 8 * 1024 * 1024);
