@@ -51,5 +51,10 @@ internal static class ConnectionLoops
         {
             return new KwikException(KwikError.None, KwikErrorSide.Local, "This side closed the session.", e);
         }
+        catch (Exception e)
+        {
+            // A defect of ours ends the session that met it, with its trace in the log, and no other.
+            return new KwikException(KwikError.Internal, KwikErrorSide.Local, $"An unexpected {e.GetType().Name}: {e}", e);
+        }
     }
 }

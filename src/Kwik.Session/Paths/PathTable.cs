@@ -73,10 +73,12 @@ internal sealed class PathTable(int maxPaths, SessionEnvironment environment, Tr
     /// <exception cref="KwikException">It may not be connected to, or could not be.</exception>
     public async Task<KwikPath> ConnectAsync(AddPath request, IPAddress primary, CancellationToken cancellationToken)
     {
-        TransportConnectOptions target = await TargetAsync(request, primary, cancellationToken);
-        Reserve((int)request.PathId, target.RemoteEndPoint);
+        // Before anything is looked up or sent: a primary may announce thousands.
+        Reserve(request);
         try
         {
+            TransportConnectOptions target = await TargetAsync(request, primary, cancellationToken);
+            Reserve(target.RemoteEndPoint);
             KwikPath path = await TryConnectAsync(request, target, cancellationToken);
             Add(path);
             return path;
@@ -92,13 +94,6 @@ internal sealed class PathTable(int maxPaths, SessionEnvironment environment, Tr
 
     private async Task<TransportConnectOptions> TargetAsync(AddPath request, IPAddress primary, CancellationToken cancellationToken)
     {
-        if (request.PathId is 0 or > int.MaxValue || request.Port is 0 or > 65535 || request.Host.Length is 0 or > 255
-            || request.Pins.Count is 0 or > 2 || request.Pins.Any(pin => pin.Length != KeyHash.Size))
-        {
-            throw new KwikException(
-                KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"AddPath {request.PathId} has values out of range.", pathId: 0);
-        }
-
         IPEndPoint address = await AddressResolver.ResolveAsync(request.Host, (int)request.Port, cancellationToken);
         return PathAddressPolicy.IsAllowed(primary, address.Address)
             ? primaryTarget with
@@ -113,8 +108,16 @@ internal sealed class PathTable(int maxPaths, SessionEnvironment environment, Tr
                 KwikError.LimitExceeded, KwikErrorSide.Remote, $"A primary at {primary} may not send its clients to {address}.", pathId: 0);
     }
 
-    private void Reserve(int pathId, IPEndPoint address)
+    private void Reserve(AddPath request)
     {
+        if (request.PathId is 0 or > int.MaxValue || request.Port is 0 or > 65535 || request.Host.Length is 0 or > 255
+            || request.Pins.Count is 0 or > 2 || request.Pins.Any(pin => pin.Length != KeyHash.Size))
+        {
+            throw new KwikException(
+                KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"AddPath {request.PathId} has values out of range.", pathId: 0);
+        }
+
+        int pathId = (int)request.PathId;
         lock (_gate)
         {
             if (_paths.ContainsKey(pathId) || _connecting.Contains(pathId))
@@ -129,6 +132,14 @@ internal sealed class PathTable(int maxPaths, SessionEnvironment environment, Tr
                     KwikError.LimitExceeded, KwikErrorSide.Remote, $"A session has at most {maxPaths} paths (MaxPaths).", pathId: 0);
             }
 
+            _connecting.Add(pathId);
+        }
+    }
+
+    private void Reserve(IPEndPoint address)
+    {
+        lock (_gate)
+        {
             if (_addresses.Count >= MaxAddresses && !_addresses.Contains(address))
             {
                 throw new KwikException(
@@ -136,7 +147,6 @@ internal sealed class PathTable(int maxPaths, SessionEnvironment environment, Tr
             }
 
             _addresses.Add(address);
-            _connecting.Add(pathId);
         }
     }
 

@@ -33,20 +33,28 @@ public class OfferedContentTests
 
     [Theory]
     [SimulationSeeds]
-    public void SecondaryKilled_OneStream_LosesNoByte(int seed) => Simulation.Run(seed, async world =>
+    public void SecondaryKilled_OneStream_LosesNoByte(int seed) => Simulation.Run(seed, world => FetchAroundAsync(
+        world, () => world.Host("secondary 1").Kill()));
+
+    [Theory]
+    [SimulationSeeds]
+    public void SecondaryBlackHoled_OneStream_LosesNoByte(int seed) => Simulation.Run(seed, world => FetchAroundAsync(
+        world,
+        () => world.SetLinks(world.Host("client"), world.Host("secondary 1"), link => link.BlackHole = true)));
+
+    [Theory]
+    [SimulationSeeds]
+    public void SecondaryStopped_OneStream_LosesNoByte(int seed) => Simulation.Run(seed, world => FetchAroundAsync(
+        world, () => world.Host("secondary 1").Freeze()));
+
+    [Fact]
+    public void SameSeed_SecondaryKilled_GivesTheSameRun()
     {
-        var content = MemoryContent.Random(seed, 8 * 1024 * 1024);
-        await using var deployment = new SimulatedDeployment(world);
-        await StartAsync(world, deployment, content, [content.Replica(), content.Replica()]);
+        SimulationTrace Run(int seed) => Simulation.Run(seed, world => FetchAroundAsync(world, () => world.Host("secondary 1").Kill()));
 
-        await using ClientSession session = await deployment.ConnectAsync();
-        await using KwikStream stream = await session.AcceptStream();
-        Task<byte[]> reading = stream.ReadToEndAsync();
-        await world.Delay(TimeSpan.FromMilliseconds(world.Random.Next(50, 600)));
-        world.Host("secondary 1").Kill();
-
-        Assert.True(content.Is(await reading));
-    });
+        Assert.Equal(Run(7).Hash, Run(7).Hash);
+        Assert.NotEqual(Run(7).Hash, Run(8).Hash);
+    }
 
     [Fact]
     public void LyingSecondary_OneStream_EndsWithContentMismatch() => Simulation.Run(1, async world =>
@@ -188,6 +196,22 @@ public class OfferedContentTests
         KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
+
+    /// <summary>Fetches a content from three servers while, at some moment, something happens to one of them.</summary>
+    private static async Task FetchAroundAsync(SimulatedWorld world, Action fault)
+    {
+        var content = MemoryContent.Random(world.Seed, 8 * 1024 * 1024);
+        await using var deployment = new SimulatedDeployment(world);
+        await StartAsync(world, deployment, content, [content.Replica(), content.Replica()]);
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+        Task<byte[]> reading = stream.ReadToEndAsync();
+        await world.Delay(TimeSpan.FromMilliseconds(world.Random.Next(50, 200)));
+        fault();
+
+        Assert.True(content.Is(await reading));
+    }
 
     private static async Task StartAsync(
         SimulatedWorld world,

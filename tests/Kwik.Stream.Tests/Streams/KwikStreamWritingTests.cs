@@ -31,7 +31,7 @@ public sealed class KwikStreamWritingTests
     [Fact]
     public async Task WriteAsync_WhileAnotherWrites_Throws()
     {
-        await using var pair = new StreamPair(window: 100, new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
+        await using StreamPair pair = Narrow();
         Task writing = pair.Client.WriteAsync(new byte[200_000]).AsTask();
         Assert.False(writing.IsCompleted);
         await Assert.ThrowsAsync<InvalidOperationException>(() => pair.Client.WriteAsync(new byte[1]).WithinAsync());
@@ -47,7 +47,7 @@ public sealed class KwikStreamWritingTests
     [InlineData(500_000)]
     public async Task WriteAsync_Cancelled_IsFollowedInOrderByTheNextWrite(int length)
     {
-        await using var pair = new StreamPair(window: 100, new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
+        await using StreamPair pair = Narrow();
         await FillAsync(pair.Client);
         using var cancellation = new CancellationTokenSource();
         Task cancelled = pair.Client.WriteAsync(Filled('a', length), cancellation.Token).AsTask();
@@ -97,7 +97,7 @@ public sealed class KwikStreamWritingTests
     [Fact]
     public async Task FlushAsync_AfterACancelledWrite_WaitsForIt()
     {
-        await using var pair = new StreamPair(window: 100, new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
+        await using StreamPair pair = Narrow();
         await FillAsync(pair.Client);
         Task flushing = pair.Client.FlushAsync(CancellationToken.None);
         Assert.False(flushing.IsCompleted);
@@ -109,10 +109,9 @@ public sealed class KwikStreamWritingTests
     [Fact]
     public async Task CompleteWrites_AfterACancelledWrite_EndsBehindIt()
     {
-        await using var pair = new StreamPair(window: 100, new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
+        await using StreamPair pair = Narrow();
         await FillAsync(pair.Client);
         pair.Client.CompleteWrites();
-
         Assert.Equal(Filled('.', 2 * FrameWriter.PayloadSize), await pair.Primary.ReadAllAsync());
     }
 
@@ -141,12 +140,15 @@ public sealed class KwikStreamWritingTests
     [Fact]
     public async Task WriteAsync_PendingWhenThePeerAborts_Fails()
     {
-        await using var pair = new StreamPair(window: 100, new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
+        await using StreamPair pair = Narrow();
         Task writing = pair.Client.WriteAsync(new byte[500_000]).AsTask();
         pair.Primary.Abort(KwikError.LimitExceeded);
         KwikException e = await Assert.ThrowsAsync<KwikException>(() => writing.WithinAsync());
         Assert.Equal(KwikError.LimitExceeded, e.Code);
     }
+
+    /// <summary>Takes one frame without a reader, and no more.</summary>
+    private static StreamPair Narrow() => new(window: 100, new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
 
     private static byte[] Filled(char value, int length)
     {
