@@ -39,7 +39,17 @@ internal sealed class FileDownload
         long length = await AskAsync(path, cancellationToken);
         using var part = PartFile.Create(target, length);
         using var sha256 = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        await CopyWatchedAsync(part, sha256, length, cancellationToken);
+        try
+        {
+            await CopyWatchedAsync(part, sha256, length, cancellationToken);
+        }
+        catch (KwikException e) when (e.Code == KwikError.NotFound)
+        {
+            // It was there when it was offered.
+            throw new TransferException(
+                TransferError.Verification, $"No server has the bytes any more that '{path}' was offered with; it was changed meanwhile.", e);
+        }
+
         TimeSpan elapsed = Elapsed;
         part.Commit(_options.Overwrite);
         IReadOnlyList<DownloadSource> sources = Sources();

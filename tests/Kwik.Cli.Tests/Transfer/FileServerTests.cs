@@ -103,17 +103,23 @@ public sealed class FileServerTests : IDisposable
         Assert.Equal(["served", "served/a"], _directory.Entries);
     }
 
-    /// <summary>Sends a request as it is given; returns the code that the server aborted the stream with.</summary>
+    /// <summary>
+    /// Sends a request as it is given; returns the code that the server aborted the stream with, which it may do at any
+    /// moment from its opening on.
+    /// </summary>
     private static async Task<KwikError> AskAsync(ClientSession session, byte[] request, bool complete)
     {
-        await using KwikStream stream = await session.OpenStreamSync().WithinAsync();
-        await stream.WriteAsync(request).WithinAsync();
-        if (complete)
+        KwikException e = await Assert.ThrowsAsync<KwikException>(async () =>
         {
-            stream.CompleteWrites();
-        }
+            await using KwikStream stream = await session.OpenStreamSync().WithinAsync();
+            await stream.WriteAsync(request).WithinAsync();
+            if (complete)
+            {
+                stream.CompleteWrites();
+            }
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.GetOfferAsync().WithinAsync());
+            await stream.GetOfferAsync().WithinAsync();
+        });
         Assert.Equal(KwikErrorSide.Remote, e.Side);
         return e.Code;
     }
