@@ -4,13 +4,18 @@ namespace Kwik.Data;
 public sealed record AggregatorOptions
 {
     /// <summary>
-    /// Bytes that may wait ahead of the reader: 64 KiB to 1 GiB, default 16 MiB. Worst case of memory a stream: twice
-    /// this value, when every piece fills just over half of its block, plus 4 KiB for each of <see cref="MaxGaps"/>, and
-    /// 1 MiB at least; what would take more is refused. Sources that take turns in pieces below 2 KiB fill the window sooner.
+    /// Bytes that may wait ahead of the reader: 64 KiB to 1 GiB, default 16 MiB. In positioned delivery, where pieces are
+    /// taken wherever they lie, these are the bytes that have arrived and have not been taken. Worst case of memory a
+    /// stream: twice this value, when every piece fills just over half of its block, plus 8 KiB for each of
+    /// <see cref="MaxGaps"/>, plus 1.5 MiB; what would take more is refused. Sources that take turns in pieces below 2 KiB
+    /// fill the window sooner.
     /// </summary>
     public long MaxPendingBytes { get; init; } = 16 * 1024 * 1024;
 
-    /// <summary>Holes that may be open at once: 1 to 100,000, default 1,000.</summary>
+    /// <summary>
+    /// Holes that may be open at once: 1 to 100,000, default 1,000. In positioned delivery a hole stays open while bytes
+    /// behind it have been delivered.
+    /// </summary>
     public int MaxGaps { get; init; } = 1000;
 
     /// <summary>What to do with different bytes for one offset; default <see cref="ConflictResolution.FirstWins"/>.</summary>

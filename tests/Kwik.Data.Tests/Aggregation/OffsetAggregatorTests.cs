@@ -1,12 +1,8 @@
 namespace Kwik.Data.Tests;
 
 /// <summary>One rule of the contract a test; <see cref="OffsetAggregatorModelTests"/> has the combinations.</summary>
-public sealed class OffsetAggregatorTests
+public sealed class OffsetAggregatorTests : AggregatorTestBase
 {
-    private const int Window = 64 * 1024;
-
-    private readonly LeasePool _pool = new();
-
     [Fact]
     public void New_IsEmptyAndEndless()
     {
@@ -26,7 +22,7 @@ public sealed class OffsetAggregatorTests
         Assert.Equal(new AcceptResult(AcceptOutcome.Duplicate), Accept(aggregator, 2, 10, "hello"));
         Assert.Equal(new AcceptResult(AcceptOutcome.Duplicate), Accept(aggregator, 1, 11, "ell"));
         Assert.Equal((8L, 0L, 5L), (aggregator.DuplicateBytes, aggregator.Conflicts, aggregator.BufferedBytes));
-        Assert.Equal(1, _pool.Outstanding);
+        Assert.Equal(1, Pool.Outstanding);
         Clear(aggregator);
     }
 
@@ -180,7 +176,7 @@ public sealed class OffsetAggregatorTests
         Assert.Equal(AcceptOutcome.FinalSize, Accept(aggregator, 1, long.MaxValue, "x").Outcome);
         Assert.Equal(AcceptOutcome.FinalSize, Accept(aggregator, 1, long.MaxValue, "").Outcome);
         Assert.Equal(AcceptOutcome.Overflow, Accept(aggregator, 1, StreamFrame.MaxOffset - 1, "x").Outcome);
-        Assert.Equal(0, _pool.Outstanding);
+        Assert.Equal(0, Pool.Outstanding);
     }
 
     [Fact]
@@ -260,7 +256,7 @@ public sealed class OffsetAggregatorTests
         }
 
         Assert.Equal(before, AggregatorState.Of(aggregator));
-        Assert.Equal(1, _pool.Outstanding);
+        Assert.Equal(1, Pool.Outstanding);
         Clear(aggregator);
     }
 
@@ -277,45 +273,6 @@ public sealed class OffsetAggregatorTests
         Assert.Null(none);
         aggregator.Clear();
         aggregator.Clear();
-        Assert.Equal((0, 0L, 0L, 0), (_pool.Outstanding, aggregator.BufferedBytes, aggregator.AllocatedBytes, aggregator.Gaps));
-    }
-
-    private OffsetAggregator Create(ConflictResolution resolution = ConflictResolution.FirstWins, int maxGaps = 1000) =>
-        new(new AggregatorOptions { MaxPendingBytes = Window, MaxGaps = maxGaps, ConflictResolution = resolution }, _pool);
-
-    private AcceptResult Accept(OffsetAggregator aggregator, int source, long offset, string text) =>
-        Accept(aggregator, source, offset, System.Text.Encoding.ASCII.GetBytes(text));
-
-    private AcceptResult Accept(OffsetAggregator aggregator, int source, long offset, byte[] bytes)
-    {
-        Lease lease = _pool.Rent(bytes.Length);
-        bytes.CopyTo(lease.Free.Span);
-        lease.Extend(bytes.Length);
-        return aggregator.Accept(source, offset, lease);
-    }
-
-    private static string TakeText(OffsetAggregator aggregator)
-    {
-        Lease lease = aggregator.TakeNext()!;
-        string text = System.Text.Encoding.ASCII.GetString(lease.Span);
-        lease.Return();
-        return text;
-    }
-
-    private static string TakeAllText(OffsetAggregator aggregator)
-    {
-        string text = "";
-        while (aggregator.CanTake)
-        {
-            text += TakeText(aggregator);
-        }
-
-        return text;
-    }
-
-    private void Clear(OffsetAggregator aggregator)
-    {
-        aggregator.Clear();
-        Assert.Equal(0, _pool.Outstanding);
+        Assert.Equal((0, 0L, 0L, 0), (Pool.Outstanding, aggregator.BufferedBytes, aggregator.AllocatedBytes, aggregator.Gaps));
     }
 }
