@@ -20,6 +20,8 @@ internal sealed class RangeScheduler
     /// <summary>Most bytes of one lease: four leaves of the default size. Less for small windows.</summary>
     public const int MaxLeaseLength = 1024 * 1024;
 
+    private const int Nobody = -1;
+
     // A window holds at least this many leases, so that several sources always have work.
     private const int LeasesPerWindow = 8;
 
@@ -34,7 +36,7 @@ internal sealed class RangeScheduler
     private readonly SortedDictionary<int, long> _outstanding = [];
 
     // Ranges that came back, by offset; they precede everything that was never leased.
-    private readonly SortedDictionary<long, long> _returned = [];
+    private readonly SortedDictionary<long, (long Length, int AvoidSource)> _returned = [];
     private long _nextOffset;
 
     /// <param name="length">Bytes of the content.</param>
@@ -79,7 +81,8 @@ internal sealed class RangeScheduler
     public bool TryLease(long readOffset, out RangeLease lease, Predicate<int>? isFree = null)
     {
         lease = default;
-        if (!TryPickSource(isFree, out int source) || !TryPickRange(readOffset, out long offset, out long length))
+        if (!TryPickReturned(isFree, out int source, out long offset, out long length)
+            && !(TryPickSource(isFree, avoid: Nobody, out source) && TryPickNew(readOffset, out offset, out length)))
         {
             return false;
         }
@@ -113,43 +116,56 @@ internal sealed class RangeScheduler
         return true;
     }
 
-    /// <summary>A lease will not be fulfilled by its source: what is missing of it is leased anew. Unknown leases are ignored.</summary>
-    public void GiveBack(long requestId)
+    /// <summary>
+    /// A lease will not be fulfilled by its source: what is missing of it is leased anew. Unknown leases are ignored. With
+    /// <paramref name="avoidSource"/> it waits for another source; the same one gets it again only while it is the only one.
+    /// </summary>
+    public void GiveBack(long requestId, bool avoidSource = false)
     {
         if (_leases.Remove(requestId, out var entry))
         {
             long missing = entry.Lease.Length - entry.Received;
             _outstanding[entry.Lease.Source] -= missing;
-            _returned.Add(entry.Lease.Offset + entry.Received, missing);
+            _returned.Add(entry.Lease.Offset + entry.Received, (missing, avoidSource ? entry.Lease.Source : Nobody));
         }
     }
 
-    private bool TryPickSource(Predicate<int>? isFree, out int source)
+    /// <summary>Picks a source with room, other than the one to avoid unless there is no other.</summary>
+    private bool TryPickSource(Predicate<int>? isFree, int avoid, out int source)
     {
-        source = -1;
+        source = Nobody;
         long least = long.MaxValue;
         foreach ((int candidate, long outstanding) in _outstanding)
         {
-            if (outstanding < least && (isFree?.Invoke(candidate) ?? true)
+            if (outstanding < least && (candidate != avoid || _outstanding.Count == 1) && (isFree?.Invoke(candidate) ?? true)
                 && _leases.Values.Count(entry => entry.Lease.Source == candidate) < LeasesPerSource)
             {
                 (source, least) = (candidate, outstanding);
             }
         }
 
-        return source >= 0;
+        return source != Nobody;
     }
 
-    private bool TryPickRange(long readOffset, out long offset, out long length)
+    /// <summary>The first of the returned ranges that somebody with room may have.</summary>
+    private bool TryPickReturned(Predicate<int>? isFree, out int source, out long offset, out long length)
     {
-        long limit = Math.Min(_length, readOffset + _window);
-        if (_returned.Count > 0)
+        foreach ((long start, (long missing, int avoid)) in _returned)
         {
-            (offset, length) = _returned.First();
-            _returned.Remove(offset);
-            return true;
+            if (TryPickSource(isFree, avoid, out source))
+            {
+                (offset, length) = (start, missing);
+                return _returned.Remove(start);
+            }
         }
 
+        (source, offset, length) = (Nobody, 0, 0);
+        return false;
+    }
+
+    private bool TryPickNew(long readOffset, out long offset, out long length)
+    {
+        long limit = Math.Min(_length, readOffset + _window);
         offset = _nextOffset;
         length = Math.Min(_leaseLength, limit - offset);
         // A sliver at the edge of the window waits until the reader has moved on; the end of the content does not.

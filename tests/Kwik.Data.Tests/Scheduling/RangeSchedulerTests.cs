@@ -134,6 +134,58 @@ public sealed class RangeSchedulerTests
     }
 
     [Fact]
+    public void GiveBack_AvoidingItsSource_WaitsForAnotherOne()
+    {
+        RangeScheduler scheduler = Create(100 * MiB, sources: 2);
+        List<RangeLease> leases = LeaseAll(scheduler, readOffset: 0);
+        scheduler.GiveBack(leases[0].RequestId, avoidSource: true);
+
+        // Source 1 has all it can have; source 0 gets something else in the meantime.
+        RangeLease other = Assert.Single(LeaseAll(scheduler, readOffset: 0));
+        Assert.Equal((0, 4L * MiB), (other.Source, other.Offset));
+
+        scheduler.Received(leases[1].RequestId, MiB);
+        RangeLease again = Assert.Single(LeaseAll(scheduler, readOffset: 0));
+        Assert.Equal((1, leases[0].Offset, leases[0].Length), (again.Source, again.Offset, again.Length));
+    }
+
+    [Fact]
+    public void GiveBack_AvoidingTheOnlySource_GoesBackToIt()
+    {
+        RangeScheduler scheduler = Create(100 * MiB, sources: 1);
+        RangeLease lease = LeaseAll(scheduler, readOffset: 0)[0];
+        scheduler.GiveBack(lease.RequestId, avoidSource: true);
+
+        RangeLease again = Assert.Single(LeaseAll(scheduler, readOffset: 0));
+        Assert.Equal((0, lease.Offset), (again.Source, again.Offset));
+    }
+
+    [Fact]
+    public void GiveBack_AvoidingASourceWhenTheOtherLeaves_GoesBackToIt()
+    {
+        RangeScheduler scheduler = Create(4 * MiB, sources: 2);
+        List<RangeLease> leases = LeaseAll(scheduler, readOffset: 0);
+        scheduler.GiveBack(leases[0].RequestId, avoidSource: true);
+        Assert.Empty(LeaseAll(scheduler, readOffset: 0));
+
+        scheduler.RemoveSource(1);
+        RangeLease again = Assert.Single(LeaseAll(scheduler, readOffset: 0));
+        Assert.Equal((0, leases[0].Offset), (again.Source, again.Offset));
+    }
+
+    [Fact]
+    public void GiveBack_AvoidingItsSource_KeepsWhatWasReceived()
+    {
+        RangeScheduler scheduler = Create(2 * MiB, sources: 2);
+        List<RangeLease> leases = LeaseAll(scheduler, readOffset: 0);
+        scheduler.Received(leases[0].RequestId, 1000);
+        scheduler.GiveBack(leases[0].RequestId, avoidSource: true);
+
+        RangeLease again = Assert.Single(LeaseAll(scheduler, readOffset: 0));
+        Assert.Equal((1, 1000L, MiB - 1000L), (again.Source, again.Offset, again.Length));
+    }
+
+    [Fact]
     public void Received_MoreThanWasLeased_Throws()
     {
         RangeScheduler scheduler = Create(4 * MiB, sources: 1);
