@@ -19,10 +19,11 @@ public sealed partial class ClientSession
         }
 
         KwikStream? stream;
+        bool wasClosed;
         lock (_gate)
         {
-            stream = _streams.Find((long)offer.KwikStreamId);
-            if (stream is null && IsPrimarys(offer.KwikStreamId))
+            _streams.TryFind((long)offer.KwikStreamId, out stream, out wasClosed);
+            if (stream is null && !wasClosed && IsPrimarys(offer.KwikStreamId))
             {
                 // As many as streams that the primary may open. Beyond that the oldest is for a stream that was closed
                 // before its offer came.
@@ -38,6 +39,10 @@ public sealed partial class ClientSession
         if (stream is not null)
         {
             Apply(stream, offer);
+        }
+        else if (wasClosed)
+        {
+            TellClosed(_primary, (long)offer.KwikStreamId);
         }
     }
 
@@ -78,6 +83,12 @@ public sealed partial class ClientSession
             stream, offer, grant, _options.Aggregation.MaxPendingBytes, _mappings, () => Interlocked.Increment(ref _lastRequestId));
         lock (_gate)
         {
+            // One that is being disposed has left the table, or will look for its fetch after this.
+            if (_streams.Find(stream.Id) is null)
+            {
+                return;
+            }
+
             _fetches.Add(stream.Id, fetch);
         }
 

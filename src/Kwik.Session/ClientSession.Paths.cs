@@ -14,7 +14,13 @@ public sealed partial class ClientSession
         var inbound = new InboundStreams(path.Connection, _environment.Time, (header, stream) => Dispatch(path, header, stream));
         return ConnectionLoops.RunAsync(
             path.Connection,
-            [_ => ReceiveControlAsync(path), inbound.RunAsync, path.BeatAsync],
+            [
+                _ => ReceiveControlAsync(path),
+                inbound.RunAsync,
+                path.BeatAsync,
+                path.AwaitIsolationAsync,
+                .. path.Role == ServerRole.Primary ? [SweepAsync] : Array.Empty<Func<CancellationToken, Task>>(),
+            ],
             reason => OnPathEnded(path, reason),
             _stopping.Token);
     }
@@ -30,6 +36,7 @@ public sealed partial class ClientSession
             return;
         }
 
+        LosePath(path.Id, KwikError.PathLost);
         foreach (ContentFetch fetch in Fetches())
         {
             fetch.RemovePath(path.Id, new KwikException(KwikError.PathLost, reason.Side, reason.Message, reason, path.Id));
@@ -47,6 +54,7 @@ public sealed partial class ClientSession
             case StreamType.Main when path.Role == ServerRole.Primary && stream.CanWrite:
                 KwikStream accepted = _streams.AddInbound(stream);
                 OnAccepted(accepted);
+                _secondaries.WakeWaiting();
                 _streams.Announce(accepted);
                 return KwikError.None;
             default:
@@ -76,7 +84,14 @@ public sealed partial class ClientSession
                 case ControlFrame.BodyOneofCase.ContentOffer when path.Role == ServerRole.Primary:
                     OnOffer(frame.ContentOffer);
                     break;
-                case ControlFrame.BodyOneofCase.AddPath or ControlFrame.BodyOneofCase.ContentOffer:
+                case ControlFrame.BodyOneofCase.MappingUpdate when path.Role == ServerRole.Primary:
+                    OnMappingUpdate(frame.MappingUpdate);
+                    break;
+                case ControlFrame.BodyOneofCase.OffsetSyncResponse:
+                    OnOffsetSync(path, frame.OffsetSyncResponse);
+                    break;
+                case ControlFrame.BodyOneofCase.AddPath or ControlFrame.BodyOneofCase.ContentOffer
+                    or ControlFrame.BodyOneofCase.MappingUpdate:
                     throw new KwikException(
                         KwikError.SecondaryStreamIsolation,
                         KwikErrorSide.Remote,

@@ -41,7 +41,9 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         _primary = primary;
         Id = id;
         _streams = new PublicStreams(primary.Connection, this, options.Aggregation, environment.Pool);
-        _secondaries = new SecondaryStreamHandler(_mappings, environment.Pool);
+        _secondaries = new SecondaryStreamHandler(this, _mappings, options.SecondaryStreams, environment.Time, environment.Pool);
+        _recovery = new RecoveryTable(options.Recovery.Rules);
+        _offsets = new MultiSourceOffsetManager(options.Recovery, environment.Time);
         _paths = new PathTable(options.MaxPaths, environment, target, id);
         _paths.Add(primary);
     }
@@ -103,27 +105,34 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         await _running;
     }
 
+    Task<SecondaryStream> IStreamOwner.OpenSecondaryAsync(CancellationToken cancellationToken) =>
+        throw new InvalidOperationException("Only servers write at offsets of their choice.");
+
     ValueTask IStreamOwner.OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken) =>
         throw new InvalidOperationException("Only a primary server offers content.");
 
     void IStreamOwner.StreamClosed(KwikStream stream)
     {
         _streams.Remove(stream);
+        _secondaries.CloseTarget(stream.Id);
+        _offsets.Forget(stream.Id);
         ContentFetch? fetch;
         lock (_gate)
         {
             _fetches.Remove(stream.Id, out fetch);
+            _recovery.Forget(stream.Id);
         }
 
-        if (fetch is not null)
+        fetch?.End();
+        foreach (KwikPath path in fetch is null ? [_primary] : _paths.Alive())
         {
-            fetch.End();
-            foreach (KwikPath path in _paths.Alive())
-            {
-                path.Control.Send(new ControlFrame { StreamClosed = new StreamClosed { KwikStreamId = (ulong)stream.Id } });
-            }
+            TellClosed(path, stream.Id);
         }
     }
+
+    /// <summary>Offers and grants for the stream can be forgotten.</summary>
+    private static void TellClosed(KwikPath path, long streamId) =>
+        path.Control.Send(new ControlFrame { StreamClosed = new StreamClosed { KwikStreamId = (ulong)streamId } });
 
     private static async Task<TransportConnectOptions> TargetAsync(
         KwikClientOptions options, TimeProvider time, CancellationToken cancellationToken)
@@ -142,7 +151,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
                 ?? KwikCertificate.CreateSelfSigned(["kwik-client"], TimeSpan.FromDays(30), time.GetUtcNow()),
             HandshakeTimeout = options.ConnectTimeout,
             InboundBidirectionalStreams = options.MaxPublicStreams,
-            InboundUnidirectionalStreams = PathTable.InternalStreamsPerPath,
+            InboundUnidirectionalStreams = options.SecondaryStreams.MaxStreamsPerPath,
         };
     }
 

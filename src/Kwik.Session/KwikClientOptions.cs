@@ -1,6 +1,7 @@
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using Kwik.Data;
+using Kwik.Streams;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -39,6 +40,12 @@ public sealed record KwikClientOptions
     /// <summary>Limits of each public stream's aggregation.</summary>
     public AggregatorOptions Aggregation { get; init; } = new();
 
+    /// <summary>What the servers' Internal streams are allowed.</summary>
+    public SecondaryStreamOptions SecondaryStreams { get; init; } = new();
+
+    /// <summary>When bytes are missing or bad, and what is done then.</summary>
+    public RecoveryOptions Recovery { get; init; } = new();
+
     /// <summary>Public streams that the primary may have open: 1 to 10,000, default 128. Costs about 10 KiB for each that is open.</summary>
     public int MaxPublicStreams { get; init; } = 128;
 
@@ -72,6 +79,8 @@ public sealed record KwikClientOptions
         }
 
         Aggregation.Validate();
+        SecondaryStreams.Validate();
+        Recovery.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxPublicStreams, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPublicStreams, 10_000);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxPaths, 1);

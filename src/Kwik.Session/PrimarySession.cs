@@ -10,7 +10,7 @@ namespace Kwik.Sessions;
 /// <summary>
 /// A client on its primary server, which opens and accepts public streams, offers content, and names secondary servers.
 /// </summary>
-public sealed class PrimarySession : ServerSession, IStreamOwner
+public sealed partial class PrimarySession : ServerSession, IStreamOwner
 {
     private readonly PrimaryKey _signingKey;
     private readonly PublicStreams _streams;
@@ -109,6 +109,8 @@ public sealed class PrimarySession : ServerSession, IStreamOwner
         return ValueTask.CompletedTask;
     }
 
+    Task<SecondaryStream> IStreamOwner.OpenSecondaryAsync(CancellationToken cancellationToken) => Pushed.OpenAsync(cancellationToken);
+
     void IStreamOwner.StreamClosed(KwikStream stream) => _streams.Remove(stream);
 
     private protected override bool Admits(RangeRequest request)
@@ -139,10 +141,17 @@ public sealed class PrimarySession : ServerSession, IStreamOwner
             case ControlFrame.BodyOneofCase.PathAdded:
                 OnPathAdded(frame.PathAdded);
                 break;
+            case ControlFrame.BodyOneofCase.MappingUpdate:
+                OnMappingQuestion(frame.MappingUpdate);
+                break;
+            case ControlFrame.BodyOneofCase.RangeLost:
+                OnRangeLost(frame.RangeLost);
+                break;
             case ControlFrame.BodyOneofCase.StreamClosed:
                 lock (_gate)
                 {
                     _offers.Remove((long)frame.StreamClosed.KwikStreamId);
+                    _grants.RemoveStream((long)frame.StreamClosed.KwikStreamId);
                 }
 
                 break;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
 using Kwik.Data;
 using Kwik.Streams;
@@ -8,9 +9,14 @@ namespace Kwik.Sessions;
 internal sealed class PublicStreams(
     ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool)
 {
+    // Streams do not arrive in the order of their ids, so that a closed one cannot be told by its number. One that was
+    // closed longer ago counts as never seen: what comes for it waits, and is then refused.
+    private const int ClosedIdsKept = 1024;
+
     private readonly Lock _gate = new();
     private readonly Dictionary<long, KwikStream> _streams = [];
     private readonly Channel<KwikStream> _accepted = Channel.CreateUnbounded<KwikStream>();
+    private readonly Queue<long> _closedIds = new();
     private KwikException? _fault;
 
     /// <summary>Opens a stream, waiting while the peer's limit is reached.</summary>
@@ -63,11 +69,32 @@ internal sealed class PublicStreams(
         }
     }
 
+    /// <summary>Finds a stream, or tells a closed one from one that has not been seen yet.</summary>
+    public bool TryFind(long id, [NotNullWhen(true)] out KwikStream? stream, out bool wasClosed)
+    {
+        lock (_gate)
+        {
+            bool found = _streams.TryGetValue(id, out stream);
+            wasClosed = !found && _closedIds.Contains(id);
+            return found;
+        }
+    }
+
+    public bool WasClosed(long id) => !TryFind(id, out _, out bool wasClosed) && wasClosed;
+
     public void Remove(KwikStream stream)
     {
         lock (_gate)
         {
-            _streams.Remove(stream.Id);
+            if (_streams.Remove(stream.Id))
+            {
+                _closedIds.Enqueue(stream.Id);
+            }
+
+            if (_closedIds.Count > ClosedIdsKept)
+            {
+                _closedIds.Dequeue();
+            }
         }
     }
 
@@ -107,7 +134,8 @@ internal sealed class PublicStreams(
         return stream;
     }
 
-    private List<KwikStream> Snapshot()
+    /// <summary>The streams that are open.</summary>
+    public List<KwikStream> Snapshot()
     {
         lock (_gate)
         {

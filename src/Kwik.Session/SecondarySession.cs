@@ -27,6 +27,14 @@ public sealed class SecondarySession : ServerSession
     /// <summary>The number that the primary gave to this server, for this client.</summary>
     public int PathId { get; }
 
+    /// <summary>
+    /// Opens an Internal stream to the client, waiting while it allows no more: bytes for the public stream that
+    /// <see cref="SecondaryStream.SetKwikStreamMapping"/> names, as far as the primary granted them to this path. The
+    /// client's application never sees it.
+    /// </summary>
+    /// <exception cref="KwikException">The session has ended.</exception>
+    public Task<SecondaryStream> OpenStreamSync(CancellationToken cancellationToken = default) => Pushed.OpenAsync(cancellationToken);
+
     private protected override bool Admits(RangeRequest request)
     {
         var content = (Root: new ContentRoot(request.Root.Span), request.KwikStreamId);
@@ -74,5 +82,5 @@ public sealed class SecondarySession : ServerSession
         // Nothing waits here: every answer fails with its connection.
     }
 
-    private protected override Task CloseStreamsAsync() => Task.CompletedTask;
+    private protected override Task CloseStreamsAsync() => Pushed.CloseAsync();
 }

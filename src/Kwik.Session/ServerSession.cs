@@ -26,6 +26,7 @@ public abstract class ServerSession : IAsyncDisposable
     {
         Link = link;
         Id = id;
+        Pushed = new PushedStreams(link.Connection, link.Environment.Pool);
         _log = link.Options.LoggerFactory.CreateLogger(GetType());
         _ranges = link.Options.ContentProvider is { } provider
             ? new RangeServer(
@@ -46,6 +47,9 @@ public abstract class ServerSession : IAsyncDisposable
     public Task Closed => _closed.Task;
 
     private protected ServerLink Link { get; }
+
+    /// <summary>The Internal streams that the application writes.</summary>
+    private protected PushedStreams Pushed { get; }
 
     /// <summary>
     /// Closes the session: what was written to its streams has a bounded time to arrive. May be called twice, from
@@ -86,6 +90,9 @@ public abstract class ServerSession : IAsyncDisposable
     /// <summary>True when this client may have these bytes.</summary>
     private protected abstract bool Admits(RangeRequest request);
 
+    /// <summary>True when this server may still send the byte at this offset of a public stream without being asked.</summary>
+    private protected virtual bool MayPush(long streamId, long offset) => Pushed.MayDeliver(streamId, offset);
+
     /// <summary>Takes over a stream that the client opened, or returns the code that it is to be aborted with.</summary>
     private protected abstract KwikError Dispatch(StreamHeader header, ITransportStream stream);
 
@@ -96,6 +103,28 @@ public abstract class ServerSession : IAsyncDisposable
     private protected abstract void OnEnding(KwikException reason);
 
     private protected abstract Task CloseStreamsAsync();
+
+    /// <summary>A client misses bytes: tells it whether they are on their way.</summary>
+    private void Synchronise(OffsetSyncRequest request)
+    {
+        (long streamId, long offset) = ((long)request.KwikStreamId, (long)request.CurrentOffset);
+        if (request.KwikStreamId > StreamFrame.MaxOffset || request.CurrentOffset >= request.EndOffset || request.EndOffset > StreamFrame.MaxOffset)
+        {
+            throw new KwikException(
+                KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"A question about stream {request.KwikStreamId} has values out of range.");
+        }
+
+        bool comes = MayPush(streamId, offset) || _ranges?.Holds(streamId, offset) == true;
+        Link.Control.Send(new ControlFrame
+        {
+            OffsetSyncResponse = new OffsetSyncResponse
+            {
+                KwikStreamId = request.KwikStreamId,
+                ExpectedOffset = comes ? request.CurrentOffset : request.EndOffset,
+                SyncRequired = !comes,
+            },
+        });
+    }
 
     private void OnEnded(KwikException reason)
     {
@@ -128,6 +157,9 @@ public abstract class ServerSession : IAsyncDisposable
                     break;
                 case ControlFrame.BodyOneofCase.RangeCancel:
                     _ranges?.Cancel(frame.RangeCancel.RequestId);
+                    break;
+                case ControlFrame.BodyOneofCase.OffsetSyncRequest:
+                    Synchronise(frame.OffsetSyncRequest);
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
                     return;

@@ -12,6 +12,10 @@ internal interface IStreamOwner
     /// <exception cref="InvalidOperationException">This side is not the primary.</exception>
     ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken);
 
+    /// <summary>Opens an Internal stream to the client.</summary>
+    /// <exception cref="InvalidOperationException">This side is the client.</exception>
+    Task<SecondaryStream> OpenSecondaryAsync(CancellationToken cancellationToken);
+
     /// <summary>The stream is closed and leaves the session's table. Called once.</summary>
     void StreamClosed(KwikStream stream);
 }

@@ -32,7 +32,7 @@ public sealed partial class KwikStream
         EnterWrite();
         try
         {
-            if (_written > 0)
+            if (WrittenEnd > 0)
             {
                 throw new InvalidOperationException($"Stream {Id} has been written to already.");
             }

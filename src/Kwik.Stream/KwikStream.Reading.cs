@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Kwik.Data;
 
 namespace Kwik.Streams;
@@ -73,9 +74,9 @@ public sealed partial class KwikStream
                 ConcludeNoOffer();
             }
 
-            await Incoming.WaitForWindowAsync(offset, offset + frame.DataLength);
+            await Incoming.WaitForWindowAsync(offset, frame.DataLength, CancellationToken.None);
             await _frames.ReadPayloadAsync(frame, pieces);
-            offset = Place(MainSource, offset, pieces);
+            offset = await PlaceAsync(MainSource, offset, pieces, int.MaxValue, CancellationToken.None);
         }
 
         throw new KwikException(
@@ -105,18 +106,29 @@ public sealed partial class KwikStream
         }
     }
 
-    /// <summary>Hands pieces over, which start at <paramref name="offset"/>; empties the list and returns the offset behind them.</summary>
-    internal long Place(int source, long offset, List<Lease> pieces)
+    /// <summary>
+    /// Hands pieces over, which start at <paramref name="offset"/>, and waits while they do not fit. Empties the list and
+    /// returns the offset behind them.
+    /// </summary>
+    /// <exception cref="KwikException">FinalSize: beyond the end. StreamMappingConflict: they differ from another source's,
+    /// and the options say Reject.</exception>
+    internal async ValueTask<long> PlaceAsync(
+        int source, long offset, List<Lease> pieces, int batchSize, CancellationToken cancellationToken)
     {
         int next = 0;
         try
         {
             while (next < pieces.Count)
             {
-                int length = pieces[next].Length;
-                AcceptResult result = Incoming.Accept(source, offset, pieces[next++]);
+                int count = Math.Min(batchSize, pieces.Count - next);
+                int taken = Incoming.Accept(
+                    source, ref offset, CollectionsMarshal.AsSpan(pieces).Slice(next, count), out AcceptResult result);
+                next += taken;
                 ThrowIfRefused(result, source, offset);
-                offset += length;
+                if (taken < count)
+                {
+                    await Incoming.WaitForWindowAsync(offset, pieces[next].Length, cancellationToken);
+                }
             }
         }
         finally
@@ -133,9 +145,7 @@ public sealed partial class KwikStream
         (KwikError code, string what) = result.Outcome switch
         {
             AcceptOutcome.FinalSize => (KwikError.FinalSize, "is beyond the end of the stream"),
-            AcceptOutcome.Overflow => (KwikError.SecondaryStreamOverflow, "exceeds MaxPendingBytes or MaxGaps"),
-            AcceptOutcome.Rejected =>
-                (KwikError.StreamMappingConflict, $"differs from what path {result.OtherSource} sent"),
+            AcceptOutcome.Rejected => (KwikError.StreamMappingConflict, $"differs from what path {result.OtherSource} sent"),
             _ => (KwikError.None, ""),
         };
         if (code != KwikError.None)

@@ -5,11 +5,7 @@ namespace Kwik.Streams;
 public sealed partial class KwikStream
 {
     private int _writing;
-    private long _written;
     private bool _writesCompleted;
-
-    // The write that the transport has not taken yet; a cancelled caller leaves it to the next one.
-    private Task _pendingWrite = Task.CompletedTask;
 
     /// <summary>How long disposal waits for a peer that does not take the last bytes: 5 s.</summary>
     private static TimeSpan CloseTimeout => TimeSpan.FromSeconds(5);
@@ -26,16 +22,7 @@ public sealed partial class KwikStream
         EnterWrite();
         try
         {
-            while (!buffer.IsEmpty)
-            {
-                await _pendingWrite.WaitAsync(cancellationToken);
-                int length = Math.Min(buffer.Length, FrameWriter.PayloadSize);
-                _pendingWrite = WriteFrameAsync(buffer[..length]);
-                _written += length;
-                buffer = buffer[length..];
-            }
-
-            await _pendingWrite.WaitAsync(cancellationToken);
+            await _writer.WritePayloadAsync(buffer, offset: -1, cancellationToken);
         }
         finally
         {
@@ -58,7 +45,7 @@ public sealed partial class KwikStream
     }
 
     /// <summary>Waits for a write that a cancelled call left behind; everything else is on its way already.</summary>
-    public override Task FlushAsync(CancellationToken cancellationToken) => _pendingWrite.WaitAsync(cancellationToken);
+    public override Task FlushAsync(CancellationToken cancellationToken) => _writer.Pending.WaitAsync(cancellationToken);
 
     /// <summary>Blocks; prefer <see cref="FlushAsync(CancellationToken)"/>.</summary>
     public override void Flush() => Wait(() => FlushAsync(CancellationToken.None));
@@ -75,16 +62,43 @@ public sealed partial class KwikStream
             return;
         }
 
-        EnterWrite();
-        FinishWrites(_written);
-        Volatile.Write(ref _writing, 0);
+        CompleteWrites(WrittenEnd);
     }
+
+    /// <summary>
+    /// On a primary: ends the writing of this side, and says how long the whole stream is, which others may still be
+    /// filling: 0 to 2^62-1 bytes, at least what this side wrote.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">This side wrote beyond that size.</exception>
+    /// <exception cref="InvalidOperationException">A write is pending, or writing was completed.</exception>
+    public void CompleteWrites(long finalSize)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(finalSize, StreamFrame.MaxOffset);
+        EnterWrite();
+        try
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(finalSize, _writer.Written);
+            if (!TrySetFinalSize(finalSize))
+            {
+                throw new ArgumentOutOfRangeException(nameof(finalSize), finalSize, $"Stream {Id} was written to beyond that.");
+            }
+
+            FinishWrites(finalSize);
+        }
+        finally
+        {
+            Volatile.Write(ref _writing, 0);
+        }
+    }
+
+    /// <summary>True when this side may still write the byte at this offset on Main.</summary>
+    internal bool MayWrite(long offset) => !_writesCompleted && _writer.Written <= offset;
 
     /// <summary>For who has entered a write.</summary>
     private void FinishWrites(long finalSize)
     {
         _writesCompleted = true;
-        _pendingWrite = FinishAsync(_pendingWrite, finalSize);
+        _ = _writer.CompleteAsync(StreamFrame.Close(finalSize, isOffered: _offered is not null));
     }
 
     private bool TryEnterWrite() => Interlocked.Exchange(ref _writing, 1) == 0;
@@ -104,23 +118,6 @@ public sealed partial class KwikStream
         }
     }
 
-    private Task WriteFrameAsync(ReadOnlyMemory<byte> payload)
-    {
-        // The copy lets a caller be cancelled while the transport still holds the bytes.
-        Lease frame = _writer.RentFrame(payload.Length);
-        payload.Span.CopyTo(frame.Free.Span);
-        frame.Extend(payload.Length);
-        ValueTask write = _writer.WriteAsync(frame);
-        return write.IsCompletedSuccessfully ? Task.CompletedTask : write.AsTask();
-    }
-
-    private async Task FinishAsync(Task before, long finalSize)
-    {
-        await before;
-        _writer.Append(StreamFrame.Close(finalSize, isOffered: _offered is not null));
-        await _writer.FlushAsync(completeWrites: true);
-    }
-
     /// <summary>Completes the writes if nobody did, and gives the peer a bounded time to take them.</summary>
     private async Task EndWritesAsync()
     {
@@ -130,13 +127,13 @@ public sealed partial class KwikStream
             {
                 if (!_writesCompleted)
                 {
-                    FinishWrites(_written);
+                    FinishWrites(WrittenEnd);
                 }
 
                 Volatile.Write(ref _writing, 0);
             }
 
-            await _pendingWrite.WaitAsync(CloseTimeout, _owner.Time);
+            await _writer.Pending.WaitAsync(CloseTimeout, _owner.Time);
             if (_writesCompleted)
             {
                 return;

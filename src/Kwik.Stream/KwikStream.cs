@@ -68,9 +68,15 @@ public sealed partial class KwikStream : Stream
     /// </summary>
     public void Abort(KwikError error)
     {
-        _main.AbortWrites(error);
-        _main.AbortReads(error);
-        Fail(new KwikException(error, KwikErrorSide.Local, $"Stream {Id} was aborted by this side: {error}.", streamId: Id));
+        Abort(new KwikException(error, KwikErrorSide.Local, $"Stream {Id} was aborted by this side: {error}.", streamId: Id));
+    }
+
+    /// <summary>Gives the stream up for this reason.</summary>
+    internal void Abort(KwikException fault)
+    {
+        _main.AbortWrites(fault.Code);
+        _main.AbortReads(fault.Code);
+        Fail(fault);
     }
 
     /// <summary>Ends the stream for its reader and for those who wait for an offer.</summary>
@@ -112,6 +118,7 @@ public sealed partial class KwikStream : Stream
     private async Task CloseAsync()
     {
         await EndWritesAsync();
+        await EndSegmentsAsync();
         _main.AbortReads(KwikError.Cancelled);
         // Before the receiving loop is awaited: it may wait for a reader who will not come.
         Incoming.Dispose();

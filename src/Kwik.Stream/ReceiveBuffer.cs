@@ -15,7 +15,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     private readonly Lock _gate = new();
     private readonly OffsetAggregator _aggregator = new(options, pool);
     private readonly AsyncSignal _readable = new();
-    private readonly AsyncSignal _moved = new();
+    private readonly List<WindowWait> _parked = [];
 
     // The piece that the reader is copying from; touched by the reader only, or under the lock while nobody reads.
     private Lease? _current;
@@ -23,6 +23,16 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     private ContentVerifier? _verifier;
     private Exception? _fault;
     private bool _closed;
+
+    // A source that holds a piece beyond the window; its bytes are still with QUIC, which holds back their sender.
+    private sealed class WindowWait(long start, int length)
+    {
+        public readonly TaskCompletionSource Released = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public long Start => start;
+
+        public int Length => length;
+    }
 
     /// <summary>Runs after the reader has taken a piece, on the reader's call: there is room in the window.</summary>
     public Action? ReaderMoved { get; set; }
@@ -39,27 +49,95 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
     }
 
-    /// <summary>Takes a piece and the ownership of its lease. After the end of the stream the piece is dropped.</summary>
-    public AcceptResult Accept(int source, long offset, Lease piece)
+    /// <summary>The hole that the reader waits at; null when there is none.</summary>
+    public (long Offset, long End)? FirstHole
     {
-        AcceptResult result;
+        get
+        {
+            lock (_gate)
+            {
+                return _closed || _fault is not null ? null : _aggregator.FirstHole;
+            }
+        }
+    }
+
+    /// <summary>Offset behind the highest byte that this path ever sent; -1 when it sent none.</summary>
+    public long SourceOffset(int pathId)
+    {
         lock (_gate)
         {
-            if (_closed || _fault is not null)
-            {
-                piece.Return();
-                return new(AcceptOutcome.Duplicate);
-            }
+            return _aggregator.SourceOffset(pathId);
+        }
+    }
 
-            result = _aggregator.Accept(source, offset, piece);
-            if (!_aggregator.CanTake)
+    /// <summary>What a piece there would meet now; nothing changes.</summary>
+    public AcceptOutcome Validate(long offset, int length)
+    {
+        lock (_gate)
+        {
+            return _aggregator.Validate(offset, length);
+        }
+    }
+
+    /// <summary>The ranges that are not here, from one offset to another.</summary>
+    public List<(long Offset, long Length)> Missing(long start, long end)
+    {
+        var missing = new List<(long Offset, long Length)>();
+        lock (_gate)
+        {
+            if (!_closed && _fault is null)
             {
-                return result;
+                _aggregator.Missing(start, end, missing);
             }
         }
 
-        _readable.Set();
-        return result;
+        return missing;
+    }
+
+    /// <summary>
+    /// Takes pieces that follow each other, each with the ownership of its lease, up to the first that does not fit the
+    /// window now or is refused. After the end of the stream pieces are dropped.
+    /// </summary>
+    /// <param name="source">The path that they came on.</param>
+    /// <param name="offset">Of the first piece; afterwards of the first that was not taken.</param>
+    /// <param name="pieces">What is not taken stays the caller's: wait for the window and come again.</param>
+    /// <param name="last">What became of the last piece taken.</param>
+    /// <returns>How many were taken.</returns>
+    public int Accept(int source, ref long offset, ReadOnlySpan<Lease> pieces, out AcceptResult last)
+    {
+        last = new(AcceptOutcome.Duplicate);
+        int taken = 0;
+        bool readable;
+        lock (_gate)
+        {
+            while (taken < pieces.Length && last.Outcome is not (AcceptOutcome.Rejected or AcceptOutcome.FinalSize))
+            {
+                int length = pieces[taken].Length;
+                if (_closed || _fault is not null)
+                {
+                    pieces[taken++].Return();
+                }
+                else if (_aggregator.Validate(offset, length) == AcceptOutcome.Overflow)
+                {
+                    break;
+                }
+                else
+                {
+                    last = _aggregator.Accept(source, offset, pieces[taken++]);
+                }
+
+                offset += length;
+            }
+
+            readable = IsReadableLocked();
+        }
+
+        if (readable)
+        {
+            _readable.Set();
+        }
+
+        return taken;
     }
 
     /// <summary>Says how long the stream is; false when that contradicts what is known.</summary>
@@ -89,6 +167,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     /// <summary>Ends the stream for the reader: pending and later reads throw this. The first fault stays.</summary>
     public void Fail(Exception fault)
     {
+        List<WindowWait>? released;
         lock (_gate)
         {
             if (_closed || _fault is not null || _aggregator.IsComplete)
@@ -98,26 +177,45 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
 
             _fault = fault;
             _aggregator.Clear();
+            released = TakeFittingLocked();
         }
 
         _readable.Set();
-        _moved.Set();
+        Release(released);
     }
 
-    /// <summary>Waits until bytes up to <paramref name="end"/> may be accepted, or the stream has ended. One waiter at a time.</summary>
-    public async ValueTask WaitForWindowAsync(long start, long end)
+    /// <summary>
+    /// Waits until a piece may be accepted, or the stream has ended. The piece that the reader waits for never waits here.
+    /// Any number of sources.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">The source was given up meanwhile.</exception>
+    public async ValueTask WaitForWindowAsync(long offset, int length, CancellationToken cancellationToken)
     {
-        while (true)
+        WindowWait wait;
+        lock (_gate)
         {
-            lock (_gate)
+            if (FitsLocked(offset, length))
             {
-                if (_closed || _fault is not null || start <= _aggregator.NextOffset || end <= _aggregator.WindowEnd)
-                {
-                    return;
-                }
+                return;
             }
 
-            await _moved.WaitAsync(CancellationToken.None);
+            wait = new WindowWait(offset, length);
+            _parked.Add(wait);
+        }
+
+        using (cancellationToken.UnsafeRegister(static (state, token) => ((WindowWait)state!).Released.TrySetCanceled(token), wait))
+        {
+            try
+            {
+                await wait.Released.Task;
+            }
+            finally
+            {
+                lock (_gate)
+                {
+                    _parked.Remove(wait);
+                }
+            }
         }
     }
 
@@ -147,6 +245,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     /// <summary>Returns all memory. Pending reads end with <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
+        List<WindowWait>? released;
         lock (_gate)
         {
             if (_closed)
@@ -160,10 +259,12 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
             {
                 ReleaseReaderLocked();
             }
+
+            released = TakeFittingLocked();
         }
 
         _readable.Set();
-        _moved.Set();
+        Release(released);
     }
 
     private void BeginRead()
@@ -216,6 +317,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     /// <summary>Makes the next piece the current one; when there is none says whether that is the end.</summary>
     private bool TryTakeNext(out bool ended)
     {
+        List<WindowWait>? released;
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_closed, typeof(KwikStream));
@@ -226,6 +328,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
 
             _current = _aggregator.TakeNext();
             ended = _current is null && _aggregator.IsComplete;
+            released = TakeFittingLocked();
         }
 
         if (ended)
@@ -239,10 +342,30 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
 
         _verifier?.Append(_current.Span);
-        _moved.Set();
+        Release(released);
         ReaderMoved?.Invoke();
         return true;
     }
+
+    private bool IsReadableLocked() => _aggregator.CanTake;
+
+    private bool FitsLocked(long start, int length) =>
+        _closed || _fault is not null || _aggregator.Validate(start, length) != AcceptOutcome.Overflow;
+
+    /// <summary>Sources that may go on; to be released outside the lock.</summary>
+    private List<WindowWait>? TakeFittingLocked()
+    {
+        if (_parked.Count == 0)
+        {
+            return null;
+        }
+
+        List<WindowWait> fitting = _parked.FindAll(wait => FitsLocked(wait.Start, wait.Length));
+        _parked.RemoveAll(fitting.Contains);
+        return fitting;
+    }
+
+    private static void Release(List<WindowWait>? waits) => waits?.ForEach(wait => wait.Released.TrySetResult());
 
     private void ReleaseReaderLocked()
     {

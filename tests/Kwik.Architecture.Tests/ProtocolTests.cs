@@ -11,7 +11,10 @@ public sealed partial class ProtocolTests
 
     // Names by which others know these messages.
     private static readonly string[] Given =
-        ["StreamMetadataFrame", "SecondaryStreamOpen", "SecondaryStreamData", "SecondaryStreamClose"];
+    [
+        "StreamMetadataFrame", "SecondaryStreamOpen", "SecondaryStreamData", "SecondaryStreamClose",
+        "OffsetSyncRequest", "OffsetSyncResponse", "StreamMappingUpdate",
+    ];
 
     private static string[] Protos => [.. Directory
         .EnumerateFiles(Path.Combine(Repository.Root, "proto"), "*.proto")

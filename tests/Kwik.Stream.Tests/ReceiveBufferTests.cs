@@ -165,9 +165,9 @@ public sealed class ReceiveBufferTests
     public async Task WaitForWindowAsync_BehindTheWindow_EndsWhenTheReaderGetsThere()
     {
         Accept(1, 0, "abc");
-        await _buffer.WaitForWindowAsync(Window - 10, Window).WithinAsync();
-        Task waiting = _buffer.WaitForWindowAsync(Window, Window + 3).AsTask();
-        Task tooFar = Create().WaitForWindowAsync(Window, Window + 1).AsTask();
+        await _buffer.WaitForWindowAsync(Window - 10, 10, CancellationToken.None).WithinAsync();
+        Task waiting = _buffer.WaitForWindowAsync(Window, 3, CancellationToken.None).AsTask();
+        Task tooFar = Create().WaitForWindowAsync(Window, 1, CancellationToken.None).AsTask();
         Assert.False(waiting.IsCompleted);
 
         await ReadTextAsync(100).WithinAsync();
@@ -177,17 +177,17 @@ public sealed class ReceiveBufferTests
 
     [Fact]
     public async Task WaitForWindowAsync_AtTheReader_NeverWaits() =>
-        await _buffer.WaitForWindowAsync(0, 10 * Window).WithinAsync();
+        await _buffer.WaitForWindowAsync(0, 10 * Window, CancellationToken.None).WithinAsync();
 
     [Fact]
     public async Task WaitForWindowAsync_StreamEnds_Ends()
     {
-        Task failing = _buffer.WaitForWindowAsync(Window, Window + 3).AsTask();
+        Task failing = _buffer.WaitForWindowAsync(Window, 3, CancellationToken.None).AsTask();
         _buffer.Fail(new IOException("gone"));
         await failing.WithinAsync();
 
         ReceiveBuffer other = Create();
-        Task closing = other.WaitForWindowAsync(Window, Window + 3).AsTask();
+        Task closing = other.WaitForWindowAsync(Window, 3, CancellationToken.None).AsTask();
         other.Dispose();
         await closing.WithinAsync();
     }
@@ -338,26 +338,19 @@ public sealed class ReceiveBufferTests
         {
             int length = Math.Min(random.Next(1, 9000), content.Length - offset);
 
-            // A window's waiter is one alone; the others take what is not refused, and try again.
-            if (source == 0)
-            {
-                await buffer.WaitForWindowAsync(offset, offset + length);
-            }
-
             Lease lease = pool.Rent(length);
             content.AsSpan(offset, length).CopyTo(lease.Free.Span);
             lease.Extend(length);
-            AcceptOutcome outcome = buffer.Accept(source, offset, lease).Outcome;
-            Assert.True(outcome is AcceptOutcome.Accepted or AcceptOutcome.Duplicate or AcceptOutcome.Overflow, $"{outcome}");
-            if (outcome == AcceptOutcome.Overflow)
+            long next = offset;
+            AcceptResult result;
+            while (buffer.Accept(source, ref next, [lease], out result) == 0)
             {
-                Assert.NotEqual(0, source);
-                await Task.Yield();
+                Assert.Equal(offset, next);
+                await buffer.WaitForWindowAsync(offset, length, CancellationToken.None);
             }
-            else
-            {
-                offset += length;
-            }
+
+            Assert.True(result.Outcome is AcceptOutcome.Accepted or AcceptOutcome.Duplicate, $"{result}");
+            offset = (int)next;
         }
     }
 
@@ -372,7 +365,8 @@ public sealed class ReceiveBufferTests
         Lease lease = _pool.Rent(bytes.Length);
         bytes.CopyTo(lease.Free.Span);
         lease.Extend(bytes.Length);
-        return buffer.Accept(source, offset, lease);
+        Assert.Equal(1, buffer.Accept(source, ref offset, [lease], out AcceptResult result));
+        return result;
     }
 
     private Task<string> ReadTextAsync(int count, CancellationToken cancellationToken = default) =>

@@ -145,19 +145,11 @@ internal sealed class ContentFetch : IRangeReceiver
 
     void IRangeReceiver.RangeEnded(StreamMapping mapping, KwikError outcome)
     {
-        KwikPath path;
-        lock (_gate)
+        if (!TryGiveBack(mapping, elsewhere: false, out _))
         {
-            if (!_asked.Remove(mapping.RequestId))
-            {
-                return;
-            }
-
-            path = _sources[mapping.PathId].Path;
-            _scheduler.GiveBack(mapping.RequestId);
+            return;
         }
 
-        path.CountRequests(-1);
         if (outcome != KwikError.None)
         {
             Refused(mapping.PathId, outcome);
@@ -165,6 +157,55 @@ internal sealed class ContentFetch : IRangeReceiver
         }
 
         Pump();
+    }
+
+    void IRangeReceiver.RangeFailed(StreamMapping mapping, bool elsewhere)
+    {
+        if (TryGiveBack(mapping, elsewhere, out _))
+        {
+            Pump();
+        }
+    }
+
+    /// <summary>Nobody has sent the byte at this offset in time: it is asked of another server, and no longer of its present one.</summary>
+    public void GiveBackAt(long offset)
+    {
+        StreamMapping? late;
+        lock (_gate)
+        {
+            late = _asked.Values.FirstOrDefault(mapping => mapping.Offset <= offset && offset < mapping.End);
+        }
+
+        if (late is null)
+        {
+            return;
+        }
+
+        Cancel([late]);
+        if (TryGiveBack(late, elsewhere: true, out KwikPath? path))
+        {
+            path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)late.RequestId } });
+            Pump();
+        }
+    }
+
+    /// <summary>The range is no longer this path's; false when it was not any more.</summary>
+    private bool TryGiveBack(StreamMapping mapping, bool elsewhere, [NotNullWhen(true)] out KwikPath? path)
+    {
+        path = null;
+        lock (_gate)
+        {
+            if (!_asked.Remove(mapping.RequestId))
+            {
+                return false;
+            }
+
+            path = _sources[mapping.PathId].Path;
+            _scheduler.GiveBack(mapping.RequestId, elsewhere);
+        }
+
+        path.CountRequests(-1);
+        return true;
     }
 
     private bool TryAsk(long readOffset, [NotNullWhen(true)] out KwikPath? path, [NotNullWhen(true)] out RangeRequest? request)

@@ -24,6 +24,7 @@ internal sealed class RangeServer(
     private readonly Lock _gate = new();
     private readonly LinkedList<RangeRequest> _queue = new();
     private readonly AsyncSignal _queued = new();
+    private RangeRequest? _serving;
 
     /// <summary>Takes a request, or refuses it: too many, not admitted, or a range that no content has.</summary>
     public void Enqueue(RangeRequest request)
@@ -70,6 +71,18 @@ internal sealed class RangeServer(
         }
     }
 
+    /// <summary>True when a range with this byte is being sent or waits its turn.</summary>
+    public bool Holds(long streamId, long offset)
+    {
+        lock (_gate)
+        {
+            return (_serving is { } present && Covers(present, streamId, offset)) || _queue.Any(request => Covers(request, streamId, offset));
+        }
+    }
+
+    private static bool Covers(RangeRequest request, long streamId, long offset) =>
+        (long)request.KwikStreamId == streamId && (long)request.Offset <= offset && offset < (long)(request.Offset + request.Length);
+
     /// <summary>Serves until the token is cancelled or the connection ends; throws then.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -91,6 +104,7 @@ internal sealed class RangeServer(
         lock (_gate)
         {
             RangeRequest? request = _queue.First?.Value;
+            _serving = request;
             if (request is not null)
             {
                 _queue.RemoveFirst();
@@ -110,8 +124,8 @@ internal sealed class RangeServer(
         }
 
         ITransportStream stream = await connection.OpenStreamAsync(bidirectional: false, cancellationToken);
-        var answer = new SecondaryStream(
-            stream, pool, (long)request.KwikStreamId, (long)request.Offset, (long)request.RequestId);
+        var answer = new SecondaryStream(stream, pool);
+        answer.Answer((long)request.KwikStreamId, (long)request.Offset, (long)request.RequestId);
         try
         {
             await SendAsync(content, (long)(request.Offset + request.Length), answer, cancellationToken);
@@ -140,13 +154,13 @@ internal sealed class RangeServer(
 
     private static async Task SendAsync(IContent content, long end, SecondaryStream answer, CancellationToken cancellationToken)
     {
-        while (answer.Offset < end)
+        while (answer.GetOffset() < end)
         {
-            int length = (int)Math.Min(FrameWriter.PayloadSize, end - answer.Offset);
+            int length = (int)Math.Min(FrameWriter.PayloadSize, end - answer.GetOffset());
             Lease frame = answer.RentFrame(length);
             try
             {
-                await FillAsync(content, answer.Offset, frame, length, cancellationToken);
+                await FillAsync(content, answer.GetOffset(), frame, length, cancellationToken);
             }
             catch (IOException)
             {
@@ -160,7 +174,7 @@ internal sealed class RangeServer(
                 throw;
             }
 
-            await answer.WriteAsync(frame);
+            await answer.WriteFrameAsync(frame);
         }
 
         await answer.CompleteAsync();

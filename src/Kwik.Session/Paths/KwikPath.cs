@@ -23,6 +23,8 @@ internal sealed class KwikPath
     private long _heartbeatSentAt;
     private int _unanswered;
     private int _outstanding;
+    private int _violations;
+    private readonly TaskCompletionSource _isolated = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public KwikPath(int id, ServerRole role, ITransportConnection connection, ControlChannel control, int maxRequests, TimeProvider time)
     {
@@ -109,6 +111,29 @@ internal sealed class KwikPath
         }
     }
 
+    /// <summary>The server broke a rule; after <see cref="InboundStreams.ViolationLimit"/> times its path is taken out.</summary>
+    public void CountViolation()
+    {
+        if (Interlocked.Increment(ref _violations) > InboundStreams.ViolationLimit)
+        {
+            Isolate(new KwikException(
+                KwikError.LimitExceeded,
+                KwikErrorSide.Remote,
+                $"{Connection.RemoteEndPoint} broke rules more than {InboundStreams.ViolationLimit} times.",
+                null,
+                Id));
+        }
+    }
+
+    /// <summary>True when the server's own doing took the path out of the session: it does not come back.</summary>
+    public bool IsIsolated => _isolated.Task.IsFaulted;
+
+    /// <summary>Takes the path out of the session, for this reason.</summary>
+    public void Isolate(KwikException reason) => _isolated.TrySetException(reason);
+
+    /// <summary>Ends with the reason when the path is isolated.</summary>
+    public Task AwaitIsolationAsync(CancellationToken cancellationToken) => WaitAsync(_isolated).WaitAsync(cancellationToken);
+
     /// <summary>Payload arrived.</summary>
     public void CountBytes(long bytes)
     {
@@ -163,6 +188,9 @@ internal sealed class KwikPath
             null,
             Id);
     }
+
+    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
+    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
 
     private bool TryBeat(out TimeSpan interval)
     {

@@ -11,9 +11,6 @@ namespace Kwik.Sessions;
 /// </summary>
 internal sealed class PathTable(int maxPaths, SessionEnvironment environment, TransportConnectOptions primaryTarget, Guid sessionId)
 {
-    /// <summary>Internal streams that a server may have open on a path: one for each lease, and as many whose end is on its way.</summary>
-    public const int InternalStreamsPerPath = 64;
-
     /// <summary>Addresses that a session ever connects to: a primary must not be able to aim its clients at anybody.</summary>
     public const int MaxAddresses = 32;
 
@@ -31,6 +28,14 @@ internal sealed class PathTable(int maxPaths, SessionEnvironment environment, Tr
         lock (_gate)
         {
             _paths.Add(path.Id, path);
+        }
+    }
+
+    public KwikPath? Find(int pathId)
+    {
+        lock (_gate)
+        {
+            return _paths.GetValueOrDefault(pathId);
         }
     }
 

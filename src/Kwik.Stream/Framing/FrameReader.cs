@@ -7,14 +7,29 @@ namespace Kwik.Streams;
 /// time. What it throws besides the transport's own errors is <see cref="KwikError.MetadataProtocolViolation"/> and
 /// <see cref="KwikError.Checksum"/>.
 /// </summary>
-internal sealed class FrameReader(ITransportStream stream, LeasePool pool)
+internal sealed class FrameReader(ITransportStream stream, LeasePool pool, int bufferSize = 64 * 1024)
 {
     // Read with the end of a payload, so that the frame behind it rarely needs a read of its own.
     private const int LookAhead = 64;
 
+    private readonly int _pieceSize = LeasePool.CapacityFor(bufferSize);
     private readonly byte[] _ahead = new byte[VarInt.MaxSize + StreamFrame.MaxMetadataSize];
     private int _aheadStart;
     private int _aheadEnd;
+    private long _bytesRead;
+    private long _payloadRead;
+
+    /// <summary>Bytes taken from the transport, frames included. Safe to read at any time.</summary>
+    public long BytesRead => Interlocked.Read(ref _bytesRead);
+
+    /// <summary>Of these, bytes of complete payloads. Safe to read at any time.</summary>
+    public long PayloadRead => Interlocked.Read(ref _payloadRead);
+
+    /// <summary>
+    /// With what the transport ended the stream, if it did: the peer's word, or the connection's end; whatever else this
+    /// reader throws is a rule that the peer broke.
+    /// </summary>
+    public KwikException? TransportFault { get; private set; }
 
     private ReadOnlySpan<byte> Ahead => _ahead.AsSpan(_aheadStart, _aheadEnd - _aheadStart);
 
@@ -60,13 +75,14 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool)
             uint crc = ~0u;
             for (int left = frame.DataLength; left > 0;)
             {
-                Lease piece = pool.Rent(Math.Min(left + LookAhead, LeasePool.LargeSize));
+                Lease piece = pool.Rent(Math.Min(left + LookAhead, _pieceSize));
                 pieces.Add(piece);
                 await FillPieceAsync(piece, Math.Min(left, piece.Room - LookAhead));
                 crc = frame.HasChecksum ? Crc32C.Append(crc, piece.Span) : crc;
                 left -= piece.Length;
             }
 
+            Interlocked.Add(ref _payloadRead, frame.DataLength);
             if (frame.HasChecksum && ~crc != frame.Checksum)
             {
                 throw new KwikException(
@@ -96,7 +112,7 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool)
         while (piece.Length < length)
         {
             int wanted = length - piece.Length + LookAhead;
-            int read = await stream.ReadAsync(piece.Free[..wanted]);
+            int read = await ReadAsync(piece.Free[..wanted]);
             if (read == 0)
             {
                 throw Violation("The stream ended inside a payload.");
@@ -124,9 +140,24 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool)
             _aheadStart = 0;
         }
 
-        int read = await stream.ReadAsync(_ahead.AsMemory(_aheadEnd));
+        int read = await ReadAsync(_ahead.AsMemory(_aheadEnd));
         _aheadEnd += read;
         return read;
+    }
+
+    private async ValueTask<int> ReadAsync(Memory<byte> buffer)
+    {
+        try
+        {
+            int read = await stream.ReadAsync(buffer);
+            Interlocked.Add(ref _bytesRead, read);
+            return read;
+        }
+        catch (KwikException e)
+        {
+            TransportFault = e;
+            throw;
+        }
     }
 
     private KwikException Violation(string what) => new(

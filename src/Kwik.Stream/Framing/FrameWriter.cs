@@ -12,12 +12,18 @@ internal sealed class FrameWriter(ITransportStream stream, LeasePool pool, bool 
     public const int PayloadSize = 64 * 1024;
 
     // Frames that wait for the write that they go out with.
-    private Lease? _pending;
+    private Lease? _queued;
+
+    /// <summary>Payload bytes handed over by <see cref="WritePayloadAsync"/>, those of a cancelled call included.</summary>
+    public long Written { get; private set; }
+
+    /// <summary>The write that the transport has not taken yet; a cancelled caller leaves it to the next one.</summary>
+    public Task Pending { get; private set; } = Task.CompletedTask;
 
     /// <summary>Queues the 17 bytes that begin the stream, for the next write.</summary>
     public void Begin(StreamHeader header)
     {
-        Lease lease = Pending();
+        Lease lease = Queued();
         header.Write(lease.Free.Span);
         lease.Extend(StreamHeader.Size);
     }
@@ -25,12 +31,43 @@ internal sealed class FrameWriter(ITransportStream stream, LeasePool pool, bool 
     /// <summary>Queues a frame without payload, for the next write.</summary>
     public void Append(StreamFrame frame)
     {
-        Lease lease = Pending();
+        Lease lease = Queued();
         lease.Extend(frame.Write(lease.Free.Span));
     }
 
     /// <summary>Writes what is queued, and ends the stream if asked to.</summary>
-    public ValueTask FlushAsync(bool completeWrites = false) => WriteAndReturnAsync(Interlocked.Exchange(ref _pending, null), completeWrites);
+    public ValueTask FlushAsync(bool completeWrites = false) => WriteAndReturnAsync(Interlocked.Exchange(ref _queued, null), completeWrites);
+
+    /// <summary>
+    /// Writes all bytes, in frames of at most <see cref="PayloadSize"/>; the first one names <paramref name="offset"/>
+    /// unless it is negative. The bytes are copied, so that a caller can be cancelled while the transport holds them:
+    /// those handed over are still sent, and the next call waits for them.
+    /// </summary>
+    public async ValueTask WritePayloadAsync(ReadOnlyMemory<byte> payload, long offset, CancellationToken cancellationToken)
+    {
+        while (!payload.IsEmpty)
+        {
+            await Pending.WaitAsync(cancellationToken);
+            int length = Math.Min(payload.Length, PayloadSize);
+            Lease frame = RentFrame(length);
+            payload.Span[..length].CopyTo(frame.Free.Span);
+            frame.Extend(length);
+            ValueTask write = WriteAsync(frame, offset);
+            Pending = write.IsCompletedSuccessfully ? Task.CompletedTask : write.AsTask();
+            Written += length;
+            offset = -1;
+            payload = payload[length..];
+        }
+
+        await Pending.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Queues the last frame and ends the stream, after the pending write. The returned task is pending from now on.</summary>
+    public Task CompleteAsync(StreamFrame close)
+    {
+        Pending = CompleteAfterAsync(Pending, close);
+        return Pending;
+    }
 
     /// <summary>
     /// Writes one data frame, after what is queued. Takes the ownership of <paramref name="frame"/>, which was made by
@@ -42,7 +79,7 @@ internal sealed class FrameWriter(ITransportStream stream, LeasePool pool, bool 
         StreamFrame data = StreamFrame.Data(payload.Length, offset, checksums ? Crc32C.Compute(payload) : null);
         Span<byte> head = stackalloc byte[StreamFrame.MaxWrittenSize];
         int headLength = data.Write(head);
-        Lease? queued = Interlocked.Exchange(ref _pending, null);
+        Lease? queued = Interlocked.Exchange(ref _queued, null);
         int queuedLength = queued?.Length ?? 0;
         int start = StreamFrame.MaxWrittenSize - headLength - queuedLength;
         if (start < 0)
@@ -69,7 +106,7 @@ internal sealed class FrameWriter(ITransportStream stream, LeasePool pool, bool 
     }
 
     /// <summary>Returns what was queued and never written.</summary>
-    public void Discard() => Interlocked.Exchange(ref _pending, null)?.Return();
+    public void Discard() => Interlocked.Exchange(ref _queued, null)?.Return();
 
     private ValueTask WriteBothAsync(Lease queued, Lease frame, ReadOnlySpan<byte> head)
     {
@@ -105,5 +142,12 @@ internal sealed class FrameWriter(ITransportStream stream, LeasePool pool, bool 
         }
     }
 
-    private Lease Pending() => _pending ??= pool.Rent(LeasePool.SmallSize);
+    private async Task CompleteAfterAsync(Task before, StreamFrame close)
+    {
+        await before;
+        Append(close);
+        await FlushAsync(completeWrites: true);
+    }
+
+    private Lease Queued() => _queued ??= pool.Rent(LeasePool.SmallSize);
 }

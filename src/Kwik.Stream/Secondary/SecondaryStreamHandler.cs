@@ -6,118 +6,176 @@ namespace Kwik.Streams;
 /// Reads the Internal streams that servers open and places their bytes into public streams. Nothing of an Internal
 /// stream is ever shown to the application. Safe for concurrent use.
 /// </summary>
-internal sealed class SecondaryStreamHandler(StreamMappingManager mappings, LeasePool pool)
+/// <remarks>
+/// A stream that breaks a rule is aborted with the rule's code, counted, and, when bytes were expected of it, treated as
+/// <see cref="RecoveryOptions.Rules"/> says. One that ends early goes back to whoever asked for its range.
+/// </remarks>
+internal sealed partial class SecondaryStreamHandler(
+    ISecondaryStreamOwner owner, StreamMappingManager mappings, SecondaryStreamOptions options, TimeProvider time, LeasePool pool)
 {
+    private readonly Lock _gate = new();
+    private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _open = [];
+    private readonly Dictionary<int, long> _received = [];
+    private readonly Dictionary<int, long> _placed = [];
     private long _violations;
 
     /// <summary>Streams that were aborted because they broke a rule.</summary>
     public long Violations => Interlocked.Read(ref _violations);
 
-    /// <summary>
-    /// Handles one Internal stream, behind its header, to its end. Never throws: a stream that breaks a rule is aborted
-    /// with the rule's code and counted; one that ends early goes back to whoever asked for its range.
-    /// </summary>
+    /// <summary>Handles one Internal stream, behind its header, to its end. Never throws for what a server does.</summary>
     public async Task HandleAsync(int pathId, ITransportStream stream)
     {
         await using ITransportStream owned = stream;
-        StreamMapping? mapping = null;
-        KwikError outcome = KwikError.PathLost;
+        var source = new InboundSecondaryStream(pathId, stream, new FrameReader(stream, pool, options.BufferSize), time);
+        if (!TryAdd(source))
+        {
+            stream.AbortReads(KwikError.SecondaryStreamOverflow);
+            BreakRule(pathId, Fault(KwikError.SecondaryStreamOverflow, source, "has more streams open than MaxStreamsPerPath"));
+            return;
+        }
+
+        KwikException? fault = null;
+        RecoveryAction? action = null;
         try
         {
-            var frames = new FrameReader(stream, pool);
-            mapping = await OpenAsync(pathId, frames);
-            if (mapping is null)
+            if (await OpenAsync(source) is { } target)
+            {
+                await PlaceAsync(source, target);
+            }
+            else
             {
                 // Cancelled in the meantime, or for a stream that is closed: no fault of the server's.
                 stream.AbortReads(KwikError.Cancelled);
-                return;
             }
-
-            mapping.Begin(stream);
-            outcome = await PlaceAsync(mapping, frames);
+        }
+        catch (OperationCanceledException) when (source.Stopped.IsCancellationRequested)
+        {
+            // By us, while the stream was parked; the code is in StopCode.
+            fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
         }
         catch (KwikException e)
         {
+            fault = e;
             stream.AbortReads(e.Code);
-            outcome = e.Code;
-            if (e.Side == KwikErrorSide.Remote && e.Code is not (KwikError.PathLost or KwikError.Cancelled))
-            {
-                Interlocked.Increment(ref _violations);
-            }
+            action = Judge(source, e);
         }
         finally
         {
-            mapping?.Receiver.RangeEnded(mapping, outcome);
-        }
-    }
-
-    private async ValueTask<StreamMapping?> OpenAsync(int pathId, FrameReader frames)
-    {
-        StreamFrame open = await frames.ReadFrameAsync() ?? throw Violation(pathId, "An Internal stream ended before it was opened.");
-        if (open.Type != StreamFrameType.Open)
-        {
-            throw Violation(pathId, "An Internal stream begins with an open frame.");
-        }
-
-        if (open.RequestId < 0)
-        {
-            throw Conflict(pathId, open, "which nobody granted to it");
-        }
-
-        if (!mappings.TryResolve(pathId, open.RequestId, out StreamMapping? mapping))
-        {
-            return null;
-        }
-
-        if (open.StreamId == mapping.Stream.Id && open.Offset == mapping.Offset)
-        {
-            return mapping;
-        }
-
-        mapping.Receiver.RangeEnded(mapping, KwikError.StreamMappingConflict);
-        throw Conflict(pathId, open, $"but request {open.RequestId} was for offset {mapping.Offset} of stream {mapping.Stream.Id}");
-    }
-
-    /// <summary>None when the whole range came, else what its server says.</summary>
-    private static async ValueTask<KwikError> PlaceAsync(StreamMapping mapping, FrameReader frames)
-    {
-        var pieces = new List<Lease>();
-        long offset = mapping.Offset;
-        while (await frames.ReadFrameAsync() is { } frame)
-        {
-            if (frame.Type == StreamFrameType.Close)
+            Remove(source);
+            source.Advance(fault is null ? SecondaryStreamInput.Finished : SecondaryStreamInput.Failed);
+            if (mappings.Unmap(source))
             {
-                return frame.Error == KwikError.None && offset < mapping.End ? KwikError.PathLost : frame.Error;
+                owner.StreamEnded(source, fault, action);
+            }
+        }
+    }
+
+    /// <summary>Ends one Internal stream.</summary>
+    public bool CloseStream(SecondaryStreamId id, KwikError code)
+    {
+        InboundSecondaryStream? source;
+        lock (_gate)
+        {
+            _open.TryGetValue(id, out source);
+        }
+
+        source?.Stop(code);
+        return source is not null;
+    }
+
+    /// <summary>The public stream is closed: its Internal streams are, too, and nothing is granted in it any more.</summary>
+    public void CloseTarget(long streamId)
+    {
+        mappings.RemoveStream(streamId).ForEach(source => source.Stop(KwikError.Cancelled));
+        WakeWaiting();
+    }
+
+    /// <summary>Stops streams that are too slow: <see cref="SecondaryStreamOptions.StreamTimeout"/>.</summary>
+    public void StopStalled(int minimumRate)
+    {
+        foreach (InboundSecondaryStream source in mappings.Mapped())
+        {
+            if (source.IsStalled(options.StreamTimeout, minimumRate))
+            {
+                source.Stop(KwikError.Timeout);
+            }
+        }
+    }
+
+    /// <summary>The Internal streams of one path, in numbers.</summary>
+    public SecondaryStreamStats GetStats(int pathId)
+    {
+        lock (_gate)
+        {
+            List<InboundSecondaryStream> streams = [.. _open.Values.Where(source => source.Id.PathId == pathId)];
+            long received = _received.GetValueOrDefault(pathId) + streams.Sum(source => source.Frames.PayloadRead);
+            long placed = _placed.GetValueOrDefault(pathId) + streams.Sum(source => source.Snapshot().BytesTransferred);
+            int mapped = streams.Count(source => source.State is SecondaryStreamState.Active or SecondaryStreamState.Closing);
+            return new(streams.Count, mapped, streams.Count - mapped, received, received == 0 ? 1 : (double)placed / received);
+        }
+    }
+
+    private bool TryAdd(InboundSecondaryStream source)
+    {
+        lock (_gate)
+        {
+            if (_open.Keys.Count(id => id.PathId == source.Id.PathId) >= options.MaxStreamsPerPath)
+            {
+                return false;
             }
 
-            if (frame.Type != StreamFrameType.Data || (frame.Offset >= 0 && frame.Offset != offset)
-                || frame.DataLength > mapping.End - offset)
-            {
-                throw new KwikException(
-                    KwikError.StreamMappingConflict,
-                    KwikErrorSide.Remote,
-                    $"Path {mapping.PathId} left the range {mapping.Offset}..{mapping.End} of stream {mapping.Stream.Id} at {offset}.",
-                    null,
-                    mapping.PathId,
-                    mapping.Stream.Id);
-            }
-
-            await frames.ReadPayloadAsync(frame, pieces);
-            offset = mapping.Stream.Place(mapping.PathId, offset, pieces);
-            mapping.Receiver.RangeReceived(mapping, frame.DataLength);
+            _open.Add(source.Id, source);
+            return true;
         }
-
-        return KwikError.PathLost;
     }
 
-    private static KwikException Violation(int pathId, string what) =>
-        new(KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, what, pathId: pathId);
+    private void Remove(InboundSecondaryStream source)
+    {
+        lock (_gate)
+        {
+            _open.Remove(source.Id);
+            int path = source.Id.PathId;
+            _received[path] = _received.GetValueOrDefault(path) + source.Frames.PayloadRead;
+            _placed[path] = _placed.GetValueOrDefault(path) + source.Snapshot().BytesTransferred;
+        }
+    }
 
-    private static KwikException Conflict(int pathId, StreamFrame open, string why) => new(
-        KwikError.StreamMappingConflict,
+    /// <summary>Counts what a server did wrong, and asks what is to be done when bytes were expected of this stream.</summary>
+    private RecoveryAction? Judge(InboundSecondaryStream source, KwikException fault)
+    {
+        // The transport's word is the server's own, or the connection's end, or the echo of our stop.
+        bool isOurFinding = fault != source.Frames.TransportFault;
+        bool isTooSlow = source.StopCode == KwikError.Timeout;
+        if ((isOurFinding && fault.Side == KwikErrorSide.Remote) || (isTooSlow && source.StreamId < 0))
+        {
+            BreakRule(source.Id.PathId, fault);
+        }
+
+        return (isOurFinding || isTooSlow) && source.StreamId >= 0 ? Decide(source, fault) : null;
+    }
+
+    /// <summary>Asks once for each fault, because each answer counts.</summary>
+    private RecoveryAction Decide(InboundSecondaryStream source, KwikException fault)
+    {
+        if (source.Decision?.Fault != fault)
+        {
+            source.Decision = (fault, owner.Decide(source, fault));
+        }
+
+        return source.Decision.Value.Action;
+    }
+
+    private void BreakRule(int pathId, KwikException fault)
+    {
+        Interlocked.Increment(ref _violations);
+        owner.RuleBroken(pathId, fault);
+    }
+
+    private static KwikException Fault(KwikError code, InboundSecondaryStream source, string what) => new(
+        code,
         KwikErrorSide.Remote,
-        $"Path {pathId} opened a stream for offset {open.Offset} of stream {open.StreamId}, {why}.",
+        $"Internal stream {source.Id.StreamId} of path {source.Id.PathId} {what}.",
         null,
-        pathId,
-        open.StreamId);
+        source.Id.PathId,
+        source.StreamId >= 0 ? source.StreamId : null);
 }

@@ -8,18 +8,22 @@ internal interface IRangeReceiver
     /// <summary>Bytes of the range were placed, in order.</summary>
     void RangeReceived(StreamMapping mapping, long bytes);
 
-    /// <summary>No more bytes of this range will come from this path: None when all of them came, else why not.</summary>
+    /// <summary>No more bytes of this range will come from this path, as its server says: None when all of them came, else why not.</summary>
     void RangeEnded(StreamMapping mapping, KwikError outcome);
+
+    /// <summary>
+    /// No more bytes of this range will come on its stream, for a fault that we found. What is missing is asked for again:
+    /// <paramref name="elsewhere"/>, if anybody else has it.
+    /// </summary>
+    void RangeFailed(StreamMapping mapping, bool elsewhere);
 }
 
-/// <summary>
-/// Permission for one path to write one range into one public stream: what was asked for, and of whom.
-/// </summary>
+/// <summary>A range that one path was asked for: it may write it, once.</summary>
 internal sealed class StreamMapping(
     int pathId, long requestId, KwikStream stream, long offset, long length, IRangeReceiver receiver)
 {
     private readonly Lock _gate = new();
-    private ITransportStream? _source;
+    private InboundSecondaryStream? _source;
     private bool _cancelled;
 
     /// <summary>The server that was asked.</summary>
@@ -41,7 +45,7 @@ internal sealed class StreamMapping(
     public IRangeReceiver Receiver => receiver;
 
     /// <summary>The answer has begun to arrive; stops it at once when it was cancelled before.</summary>
-    public void Begin(ITransportStream source)
+    public void Begin(InboundSecondaryStream source)
     {
         lock (_gate)
         {
@@ -52,7 +56,7 @@ internal sealed class StreamMapping(
             }
         }
 
-        source.AbortReads(KwikError.Cancelled);
+        source.Stop(KwikError.Cancelled);
     }
 
     /// <summary>The range is no longer wanted: stops an answer that is on its way.</summary>
@@ -67,6 +71,6 @@ internal sealed class StreamMapping(
             }
         }
 
-        _source.AbortReads(KwikError.Cancelled);
+        _source.Stop(KwikError.Cancelled);
     }
 }

@@ -3,15 +3,20 @@ using System.Diagnostics.CodeAnalysis;
 namespace Kwik.Streams;
 
 /// <summary>
-/// Who may write what into which public stream. The rule that makes untrusted servers safe: a range that is not in this
-/// table is not accepted from anybody but the primary's Main stream. Safe for concurrent use.
+/// Who may write what into which public stream, and which Internal stream does. The rule that makes untrusted servers
+/// safe: a range that was neither asked of a path nor granted to it is not accepted from it. Safe for concurrent use.
 /// </summary>
 internal sealed class StreamMappingManager
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<(int Path, long Request), StreamMapping> _expected = [];
+    private readonly MappingGrants _grants = new();
 
-    /// <summary>Ranges asked for and not yet ended.</summary>
+    // Both directions: an Internal stream has one public stream, a public stream has any number of Internal streams.
+    private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _mapped = [];
+    private readonly Dictionary<long, List<InboundSecondaryStream>> _sources = [];
+
+    /// <summary>Ranges asked for and not yet answered.</summary>
     public int Count
     {
         get
@@ -22,6 +27,9 @@ internal sealed class StreamMappingManager
             }
         }
     }
+
+    /// <summary>Internal streams that were to be mapped a second time, to another public stream.</summary>
+    public long Conflicts { get; private set; }
 
     /// <summary>A server is about to be asked for this range.</summary>
     public void Expect(StreamMapping mapping)
@@ -46,4 +54,141 @@ internal sealed class StreamMappingManager
 
     /// <summary>The answer is no longer wanted, or will not come. False when it is there already.</summary>
     public bool Forget(StreamMapping mapping) => TryResolve(mapping.PathId, mapping.RequestId, out _);
+
+    /// <summary>The primary grants, resizes or takes back a range; the rules are those of <see cref="MappingGrants"/>.</summary>
+    public bool TryUpdateGrants(Func<MappingGrants, bool> update)
+    {
+        lock (_gate)
+        {
+            return update(_grants);
+        }
+    }
+
+    /// <summary>True when the primary granted every one of these bytes to the path.</summary>
+    public bool IsGranted(int pathId, long streamId, long offset, long end)
+    {
+        lock (_gate)
+        {
+            return _grants.Cover(pathId, streamId, offset, end);
+        }
+    }
+
+    /// <summary>Takes back what a path may still write, in all streams or in one; returns what it was.</summary>
+    public List<(long StreamId, long Offset, long End)> RevokePath(int pathId, long? streamId = null)
+    {
+        lock (_gate)
+        {
+            List<(long StreamId, long Offset, long End)> revoked =
+                [.. _grants.OfPath(pathId).Where(range => streamId is null || range.StreamId == streamId)];
+            revoked.ForEach(range => _grants.Remove(pathId, range.StreamId, range.Offset));
+            return revoked;
+        }
+    }
+
+    /// <summary>Takes back the range that holds this byte, and returns it.</summary>
+    public bool TryRevokeAt(int pathId, long streamId, long offset, out (long Offset, long End) range)
+    {
+        lock (_gate)
+        {
+            return _grants.TryFind(pathId, streamId, offset, out range) && _grants.Remove(pathId, streamId, range.Offset);
+        }
+    }
+
+    /// <summary>Who is to send this byte: the path that was asked for it, else the one it was granted to, else the primary.</summary>
+    public int FindSource(long streamId, long offset)
+    {
+        lock (_gate)
+        {
+            InboundSecondaryStream? coming = _sources.GetValueOrDefault(streamId)?
+                .Find(source => source.Request is { } asked && asked.Offset <= offset && offset < asked.End);
+            if (coming is not null)
+            {
+                return coming.Id.PathId;
+            }
+
+            StreamMapping? asked = _expected.Values.FirstOrDefault(
+                mapping => mapping.Stream.Id == streamId && mapping.Offset <= offset && offset < mapping.End);
+            return asked?.PathId ?? _grants.PathsAt(streamId, offset).FirstOrDefault();
+        }
+    }
+
+    /// <summary>An Internal stream belongs to this public stream from now on. False: it belongs to another one already.</summary>
+    public bool TryMap(InboundSecondaryStream source, long streamId)
+    {
+        lock (_gate)
+        {
+            if (!_mapped.TryAdd(source.Id, source))
+            {
+                Conflicts += source.StreamId == streamId ? 0 : 1;
+                return source.StreamId == streamId;
+            }
+
+            source.StreamId = streamId;
+            if (!_sources.TryGetValue(streamId, out List<InboundSecondaryStream>? sources))
+            {
+                _sources[streamId] = sources = [];
+            }
+
+            sources.Add(source);
+            return true;
+        }
+    }
+
+    /// <summary>An Internal stream has ended; the public stream goes on with the others. False when it was not mapped.</summary>
+    public bool Unmap(InboundSecondaryStream source)
+    {
+        lock (_gate)
+        {
+            if (!_mapped.Remove(source.Id))
+            {
+                return false;
+            }
+
+            List<InboundSecondaryStream> sources = _sources[source.StreamId];
+            sources.Remove(source);
+            if (sources.Count == 0)
+            {
+                _sources.Remove(source.StreamId);
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>The public stream that an Internal stream is mapped to; -1 when it is not.</summary>
+    public long FindTarget(SecondaryStreamId id)
+    {
+        lock (_gate)
+        {
+            return _mapped.TryGetValue(id, out InboundSecondaryStream? source) ? source.StreamId : -1;
+        }
+    }
+
+    /// <summary>The Internal streams that are mapped to a public stream.</summary>
+    public List<InboundSecondaryStream> SourcesOf(long streamId)
+    {
+        lock (_gate)
+        {
+            return [.. _sources.GetValueOrDefault(streamId, [])];
+        }
+    }
+
+    /// <summary>Every Internal stream that is mapped.</summary>
+    public List<InboundSecondaryStream> Mapped()
+    {
+        lock (_gate)
+        {
+            return [.. _mapped.Values];
+        }
+    }
+
+    /// <summary>A public stream is closed: grants for it end; its Internal streams are returned, for the caller to close.</summary>
+    public List<InboundSecondaryStream> RemoveStream(long streamId)
+    {
+        lock (_gate)
+        {
+            _grants.RemoveStream(streamId);
+            return [.. _sources.GetValueOrDefault(streamId, [])];
+        }
+    }
 }

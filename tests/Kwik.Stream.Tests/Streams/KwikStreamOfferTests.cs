@@ -237,7 +237,9 @@ public sealed class KwikStreamOfferTests
             int length = Math.Min(bytes.Length, lease.Room);
             bytes[..length].CopyTo(lease.Free.Span);
             lease.Extend(length);
-            offset = pair.Client.Place(source, offset, [lease]);
+            Task<long> placing = pair.Client.PlaceAsync(source, offset, [lease], int.MaxValue, CancellationToken.None).AsTask();
+            Assert.True(placing.IsCompleted);
+            offset = placing.GetAwaiter().GetResult();
             bytes = bytes[length..];
         }
     }

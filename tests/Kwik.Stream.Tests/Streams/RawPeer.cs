@@ -59,8 +59,13 @@ internal sealed class RawPeer : IAsyncDisposable, IStreamOwner
         Lease lease = Pool.Rent(bytes.Length);
         bytes.CopyTo(lease.Free.Span);
         lease.Extend(bytes.Length);
-        Stream.Place(source, offset, [lease]);
+        Task<long> placing = Stream.PlaceAsync(source, offset, [lease], int.MaxValue, CancellationToken.None).AsTask();
+        Assert.True(placing.IsCompleted);
+        placing.GetAwaiter().GetResult();
     }
+
+    public Task<SecondaryStream> OpenSecondaryAsync(CancellationToken cancellationToken) =>
+        throw new InvalidOperationException("There is no connection for it here.");
 
     public ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken) =>
         throw new InvalidOperationException("Only a primary offers content.");

@@ -64,6 +64,9 @@ internal sealed class StreamPair : IAsyncDisposable
             Assert.True(pair.Client.TryApplyOffer(offer));
         }
 
+        public Task<SecondaryStream> OpenSecondaryAsync(CancellationToken cancellationToken) =>
+            throw new InvalidOperationException("There is no connection for it here.");
+
         public void StreamClosed(KwikStream stream) => Interlocked.Increment(ref _closed);
     }
 }

@@ -1,0 +1,189 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Threading.Channels;
+using Kwik.Data;
+using Kwik.Data.Wire;
+using Kwik.Streams;
+
+namespace Kwik.Sessions;
+
+public sealed partial class ClientSession : ISecondaryStreamOwner
+{
+    private readonly SessionEventQueue _events = new();
+    private readonly RecoveryTable _recovery;
+
+    /// <summary>What the session finds out and does by itself; the oldest go when more than 1,024 are not read.</summary>
+    public ChannelReader<SessionEvent> Events => _events.Reader;
+
+    /// <summary>The Internal streams of a path, in numbers; zeros for a path that has none.</summary>
+    public SecondaryStreamStats GetSecondaryStreamStats(int pathId) => _secondaries.GetStats(pathId);
+
+    /// <summary>The Internal streams that are mapped into public streams now.</summary>
+    public IReadOnlyList<StreamMappingInfo> GetActiveMappings() => _mappings.Mapped().ConvertAll(source => source.Snapshot());
+
+    bool ISecondaryStreamOwner.TryFindStream(long streamId, [NotNullWhen(true)] out KwikStream? stream, out bool wasClosed) =>
+        _streams.TryFind(streamId, out stream, out wasClosed);
+
+    void ISecondaryStreamOwner.AskForMapping(int pathId, long streamId, long offset) => _primary.Control.Send(new ControlFrame
+    {
+        MappingUpdate = new StreamMappingUpdate
+        {
+            Operation = MappingOperation.MappingCreate,
+            PathId = (uint)pathId,
+            KwikStreamId = (ulong)streamId,
+            Offset = (ulong)offset,
+        },
+    });
+
+    void ISecondaryStreamOwner.BytesPlaced(InboundSecondaryStream source, int bytes)
+    {
+        if (source.Request is not { } mapping)
+        {
+            _paths.Find(source.Id.PathId)?.CountBytes(bytes);
+        }
+        else if (!source.HasDropped)
+        {
+            mapping.Receiver.RangeReceived(mapping, bytes);
+        }
+    }
+
+    RecoveryAction ISecondaryStreamOwner.Decide(InboundSecondaryStream source, KwikException fault) =>
+        Decide(source.Id.PathId, source.StreamId, fault);
+
+    void ISecondaryStreamOwner.StreamEnded(InboundSecondaryStream source, KwikException? fault, RecoveryAction? action)
+    {
+        if (action == RecoveryAction.IgnoreStream)
+        {
+            return;
+        }
+
+        if (source.Request is { } mapping)
+        {
+            EndRequest(source, mapping, fault, action);
+        }
+        else if (fault is null ? source.Outcome != KwikError.None || source.HasDropped : source.StopCode != KwikError.Cancelled)
+        {
+            LoseRange(source.Id.PathId, source.StreamId, source.Offset, fault?.Code ?? source.Outcome);
+        }
+
+        if (action is { } treatment)
+        {
+            Treat(treatment, source.Id.PathId, source.StreamId, fault!);
+        }
+    }
+
+    void ISecondaryStreamOwner.RuleBroken(int pathId, KwikException fault)
+    {
+        _events.Raise(new RuleBroken(pathId, fault.Code, fault.Message));
+        _paths.Find(pathId)?.CountViolation();
+    }
+
+    private static void EndRequest(InboundSecondaryStream source, StreamMapping mapping, KwikException? fault, RecoveryAction? action)
+    {
+        if (fault is null || action is null)
+        {
+            mapping.Receiver.RangeEnded(mapping, fault?.Code ?? source.Outcome);
+        }
+        else
+        {
+            mapping.Receiver.RangeFailed(mapping, elsewhere: action != RecoveryAction.RequestResend);
+        }
+    }
+
+    private RecoveryAction Decide(int pathId, long streamId, KwikException fault)
+    {
+        RecoveryAction action;
+        lock (_gate)
+        {
+            action = _recovery.Next(streamId, pathId, fault.Code);
+        }
+
+        // A session without its primary is none: what would take the primary out ends the stream.
+        action = action == RecoveryAction.IsolateSource && pathId == 0 ? RecoveryAction.CloseStream : action;
+        _events.Raise(new FaultTreated(pathId, streamId, fault.Code, action, fault.Message));
+        return action;
+    }
+
+    /// <summary>The part of an action that concerns more than the Internal stream.</summary>
+    private void Treat(RecoveryAction action, int pathId, long streamId, KwikException fault)
+    {
+        if (action == RecoveryAction.CloseStream)
+        {
+            _streams.Find(streamId)?.Abort(fault);
+        }
+        else if (action == RecoveryAction.IsolateSource)
+        {
+            _paths.Find(pathId)?.Isolate(fault);
+        }
+    }
+
+    private void OnMappingUpdate(StreamMappingUpdate update)
+    {
+        (int path, long stream, long offset, long length) =
+            ((int)update.PathId, (long)update.KwikStreamId, (long)update.Offset, (long)update.Length);
+        if (path < 0 || stream < 0 || offset < 0 || length < 0)
+        {
+            throw Violation("A mapping update has values out of range.");
+        }
+
+        bool applied = _mappings.TryUpdateGrants(grants => update.Operation switch
+        {
+            MappingOperation.MappingCreate => _streams.WasClosed(stream) || grants.TryAdd(path, stream, offset, length)
+                || grants.TryFind(path, stream, offset, out _),
+            MappingOperation.MappingUpdate => _streams.WasClosed(stream) || grants.TryResize(path, stream, offset, length),
+            // Of a range that was lost meanwhile, or in answer to our question: nothing to take back.
+            MappingOperation.MappingDelete => grants.Remove(path, stream, offset) || true,
+            _ => false,
+        });
+        if (!applied)
+        {
+            throw Violation($"A mapping update for path {path} names a range of stream {stream} that cannot be granted.");
+        }
+
+        _secondaries.WakeWaiting();
+    }
+
+    /// <summary>
+    /// Nobody will fill what a path was granted around <paramref name="offset"/>: the grant ends, and the primary learns
+    /// what is missing of it. Other streams of that path in the same range may still be at it; the last one counts.
+    /// </summary>
+    private void LoseRange(int pathId, long streamId, long offset, KwikError error)
+    {
+        if (!_mappings.SourcesOf(streamId).Exists(source => source.Id.PathId == pathId && source.Request is null)
+            && _mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range))
+        {
+            ReportLost(pathId, streamId, range.Offset, range.End, error);
+        }
+    }
+
+    private void LosePath(int pathId, KwikError error)
+    {
+        foreach ((long streamId, long offset, long end) in _mappings.RevokePath(pathId))
+        {
+            ReportLost(pathId, streamId, offset, end, error);
+        }
+    }
+
+    private void ReportLost(int pathId, long streamId, long offset, long end, KwikError error)
+    {
+        if (_streams.Find(streamId) is not { } stream)
+        {
+            return;
+        }
+
+        foreach ((long start, long length) in stream.Incoming.Missing(offset, end))
+        {
+            _events.Raise(new RangeLost(streamId, start, length, pathId, error));
+            _primary.Control.Send(new ControlFrame
+            {
+                RangeLost = new Data.Wire.RangeLost
+                {
+                    KwikStreamId = (ulong)streamId,
+                    Offset = (ulong)start,
+                    Length = (ulong)length,
+                    PathId = (uint)pathId,
+                    ErrorCode = (ulong)error,
+                },
+            });
+        }
+    }
+}

@@ -1,0 +1,53 @@
+using Kwik.Data;
+using Kwik.Streams;
+
+namespace Kwik.Sessions;
+
+/// <summary>The Internal streams that the application of a server has open on one connection. Safe for concurrent use.</summary>
+internal sealed class PushedStreams(ITransportConnection connection, LeasePool pool)
+{
+    private readonly Lock _gate = new();
+    private readonly HashSet<SecondaryStream> _open = [];
+
+    /// <summary>Opens a stream, waiting while the client allows no more.</summary>
+    public async Task<SecondaryStream> OpenAsync(CancellationToken cancellationToken)
+    {
+        ITransportStream stream = await connection.OpenStreamAsync(bidirectional: false, cancellationToken);
+        var pushed = new SecondaryStream(stream, pool, Forget);
+        lock (_gate)
+        {
+            _open.Add(pushed);
+        }
+
+        return pushed;
+    }
+
+    /// <summary>True when a stream is open that may still deliver this byte.</summary>
+    public bool MayDeliver(long streamId, long offset)
+    {
+        lock (_gate)
+        {
+            return _open.Any(stream => stream.MayDeliver(streamId, offset));
+        }
+    }
+
+    /// <summary>Ends every stream; those that were not completed are reset.</summary>
+    public Task CloseAsync()
+    {
+        List<SecondaryStream> open;
+        lock (_gate)
+        {
+            open = [.. _open];
+        }
+
+        return Task.WhenAll(open.Select(stream => stream.DisposeAsync().AsTask()));
+    }
+
+    private void Forget(SecondaryStream stream)
+    {
+        lock (_gate)
+        {
+            _open.Remove(stream);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+using Kwik.Data;
+
+namespace Kwik.Streams;
+
+/// <summary>A hole that a reader waits at: bytes behind it are here, or the stream is known to be longer.</summary>
+/// <param name="Offset">The first missing byte.</param>
+/// <param name="End">Offset behind the last missing one.</param>
+internal readonly record struct Hole(long Offset, long End);
+
+/// <summary>What is due about the hole at the reader of a stream.</summary>
+internal enum HoleStep
+{
+    /// <summary>Nothing: there is no hole, or it is young.</summary>
+    None,
+
+    /// <summary>Its source is to be asked how far it is.</summary>
+    Synchronise,
+
+    /// <summary>Nobody answered that: <see cref="KwikError.OffsetSyncFailure"/>.</summary>
+    Unanswered,
+
+    /// <summary>Its source said it would come, or that it will not: <see cref="KwikError.AggregationTimeout"/>.</summary>
+    Overdue,
+}
+
+/// <summary>
+/// Follows how far each public stream of a client has come, from all of its sources together: the next byte, the holes,
+/// and for how long the reader has waited at one. Safe for concurrent use.
+/// </summary>
+/// <remarks>
+/// One hole counts a stream, the one at the reader: those behind it cost nothing yet. Its clock starts when it is first
+/// seen and starts anew when the reader moves or something was done about it.
+/// <code>
+///   young --ReorderTimeout: Synchronise--> asked --"it comes"--> promised --AggregationTimeout--> Overdue
+///                                            |-----"it does not"--------------------------------> Overdue
+///                                            +-----AggregationTimeout---------------------------> Unanswered
+/// </code>
+/// </remarks>
+internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProvider time)
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<long, Watch> _watches = [];
+
+    private enum Answer
+    {
+        NotAsked,
+        Awaited,
+        Comes,
+        DoesNotCome,
+    }
+
+    /// <summary>Offset of the next byte that the reader gets: everything before it was read.</summary>
+    public static long GetNextExpectedOffset(KwikStream stream) => stream.Incoming.ReadOffset;
+
+    /// <summary>Offset behind the highest byte that this path ever sent for the stream; -1 when it sent none.</summary>
+    public static long GetSourceOffset(KwikStream stream, int pathId) => stream.Incoming.SourceOffset(pathId);
+
+    /// <summary>
+    /// What a piece there would meet: None; <see cref="KwikError.FinalSize"/> beyond the end of the stream; or
+    /// <see cref="KwikError.SecondaryStreamOverflow"/> while it does not fit the window.
+    /// </summary>
+    public static KwikError ValidateOffset(KwikStream stream, long offset, int length) => stream.Incoming.Validate(offset, length) switch
+    {
+        AcceptOutcome.FinalSize => KwikError.FinalSize,
+        AcceptOutcome.Overflow => KwikError.SecondaryStreamOverflow,
+        _ => KwikError.None,
+    };
+
+    /// <summary>What is due now about this stream. Each step is due once.</summary>
+    public HoleStep Inspect(KwikStream stream, out Hole hole)
+    {
+        hole = default;
+        if (stream.Incoming.FirstHole is not { } found)
+        {
+            Forget(stream.Id);
+            return HoleStep.None;
+        }
+
+        hole = new Hole(found.Offset, found.End);
+        lock (_gate)
+        {
+            if (!_watches.TryGetValue(stream.Id, out Watch? watch) || watch.Offset != found.Offset)
+            {
+                _watches[stream.Id] = new Watch(found.Offset, time.GetTimestamp());
+                return HoleStep.None;
+            }
+
+            TimeSpan age = time.GetElapsedTime(watch.Since);
+            switch (watch.Answer)
+            {
+                case Answer.NotAsked when age >= options.ReorderTimeout:
+                    watch.Answer = Answer.Awaited;
+                    return HoleStep.Synchronise;
+                case Answer.Awaited when age >= options.AggregationTimeout:
+                    return HoleStep.Unanswered;
+                case Answer.Comes when age >= options.AggregationTimeout:
+                case Answer.DoesNotCome:
+                    return HoleStep.Overdue;
+                default:
+                    return HoleStep.None;
+            }
+        }
+    }
+
+    /// <summary>A source answered the question about a hole. False when nobody asked it.</summary>
+    public bool Answered(long streamId, long offset, bool comes)
+    {
+        lock (_gate)
+        {
+            if (!_watches.TryGetValue(streamId, out Watch? watch) || watch.Answer == Answer.NotAsked)
+            {
+                return false;
+            }
+
+            if (watch.Offset == offset && watch.Answer == Answer.Awaited)
+            {
+                watch.Answer = comes ? Answer.Comes : Answer.DoesNotCome;
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>Something was done about the hole: its clock starts anew.</summary>
+    public void Treated(long streamId) => Forget(streamId);
+
+    /// <summary>The stream is closed, or has no hole.</summary>
+    public void Forget(long streamId)
+    {
+        lock (_gate)
+        {
+            _watches.Remove(streamId);
+        }
+    }
+
+    private sealed class Watch(long offset, long since)
+    {
+        public long Offset => offset;
+
+        public long Since => since;
+
+        public Answer Answer { get; set; }
+    }
+}
