@@ -56,8 +56,8 @@ internal sealed class AggregatorModel(AggregatorOptions options, int size)
     {
         get
         {
-            int lowest = Array.FindIndex(_owners, owner => owner >= 0);
-            return lowest >= 0 && (IsPositioned || lowest == NextOffset) ? lowest : null;
+            int ahead = _owners.AsSpan(NextOffset..Highest).IndexOfAnyInRange(0, int.MaxValue);
+            return ahead == 0 || (IsPositioned && ahead > 0) ? NextOffset + ahead : null;
         }
     }
 
