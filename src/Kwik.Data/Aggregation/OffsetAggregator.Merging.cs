@@ -30,9 +30,13 @@ internal sealed partial class OffsetAggregator
             return new(refused);
         }
 
-        AcceptResult result = Place(index, source, offset, lease);
+        // What has left never changes.
+        int old = (int)Math.Clamp(NextOffset - offset, 0, length);
+        lease.TrimStart(old);
+        AcceptResult result = Place(index, source, offset + old, lease);
         if (result.Outcome != AcceptOutcome.Rejected)
         {
+            DuplicateBytes += old;
             ref long end = ref CollectionsMarshal.GetValueRefOrAddDefault(_sourceEnds, source, out _);
             end = Math.Max(end, offset + length);
         }
@@ -94,17 +98,10 @@ internal sealed partial class OffsetAggregator
     /// <summary>Places a piece that was not refused, <paramref name="index"/> being the first that ends after its offset.</summary>
     private AcceptResult Place(int index, int source, long offset, Lease lease)
     {
-        if (offset < NextOffset)
+        if (lease.Length == 0)
         {
-            int old = (int)Math.Min(NextOffset - offset, lease.Length);
-            DuplicateBytes += old;
-            lease.TrimStart(old);
-            offset += old;
-            if (lease.Length == 0)
-            {
-                lease.Return();
-                return new(AcceptOutcome.Duplicate);
-            }
+            lease.Return();
+            return new(AcceptOutcome.Duplicate);
         }
 
         if (index < _pieces.Count && _pieces[index].Offset < offset + lease.Length)
@@ -211,7 +208,7 @@ internal sealed partial class OffsetAggregator
         return piece.Lease.Span.Slice((int)(start - piece.Offset), length);
     }
 
-    /// <summary>Counts the bytes that a piece has already; true when these are all of them.</summary>
+    /// <summary>Counts the bytes that a piece has already; true when these, all of which it overlaps, are the same.</summary>
     private bool CountEqual(in Piece piece, long offset, ReadOnlySpan<byte> bytes)
     {
         ReadOnlySpan<byte> held = Overlap(piece, offset, bytes, out ReadOnlySpan<byte> arrived);
@@ -245,11 +242,12 @@ internal sealed partial class OffsetAggregator
                 continue;
             }
 
+            long start = Math.Max(offset, _pieces[i].Offset);
+            CountEqual(_pieces[i], start, arrived);
             removed += held.Length;
-            CountEqual(_pieces[i], offset, bytes);
             if (_options.ConflictResolution == ConflictResolution.PrimaryWins && _pieces[i].Source == source)
             {
-                held.CopyTo(bytes[(int)(Math.Max(offset, _pieces[i].Offset) - offset)..]);
+                held.CopyTo(bytes[(int)(start - offset)..]);
             }
         }
 

@@ -2,42 +2,64 @@ namespace Kwik.Data.Tests;
 
 /// <summary>The figures that an aggregator shows.</summary>
 internal readonly record struct AggregatorState(
-    long NextOffset, long? FinalSize, bool IsComplete, bool CanTake, long ContiguousEnd, long BufferedBytes, int Gaps, long Conflicts)
+    long NextOffset,
+    long HighestOffset,
+    long? FinalSize,
+    bool IsComplete,
+    bool CanTake,
+    long ContiguousEnd,
+    (long Offset, long End)? FirstHole,
+    long BufferedBytes,
+    int Gaps,
+    long Conflicts,
+    long DuplicateBytes)
 {
     public static AggregatorState Of(OffsetAggregator aggregator) => new(
         aggregator.NextOffset,
+        aggregator.HighestOffset,
         aggregator.FinalSize,
         aggregator.IsComplete,
         aggregator.CanTake,
         aggregator.ContiguousEnd,
+        aggregator.FirstHole,
         aggregator.BufferedBytes,
         aggregator.Gaps,
-        aggregator.Conflicts);
+        aggregator.Conflicts,
+        aggregator.DuplicateBytes);
 }
 
 /// <summary>The contract of <see cref="OffsetAggregator"/>, byte by byte and without any cleverness.</summary>
 internal sealed class AggregatorModel(AggregatorOptions options, int size)
 {
-    private const int Absent = -1;
+    private const int Nobody = -1;
+    private const int Taken = -2;
 
     private readonly byte[] _bytes = new byte[size];
+
+    // Whose bytes are held, or one of the two above.
     private readonly int[] _owners = NobodyOwns(size);
+    private readonly Dictionary<int, long> _sourceOffsets = [];
+    private long _duplicateBytes;
+    private long _conflicts;
 
     public int NextOffset { get; private set; }
 
     public long? FinalSize { get; private set; }
 
-    public long DuplicateBytes { get; private set; }
+    public bool IsPositioned { get; set; }
 
-    public long Conflicts { get; private set; }
-
-    /// <summary>Who owned bytes that the last piece contradicted.</summary>
-    public HashSet<int> Contradicted { get; } = [];
-
-    /// <summary>Behind the last byte that is here or has been taken.</summary>
+    /// <summary>Behind the last byte that is held or has been taken.</summary>
     public int Highest { get; private set; }
 
-    public bool CanTake => Has(NextOffset);
+    /// <summary>Offset of the piece that the next take gives; null when it gives none.</summary>
+    public int? NextTake
+    {
+        get
+        {
+            int ahead = _owners.AsSpan(NextOffset..Highest).IndexOfAnyInRange(0, int.MaxValue);
+            return ahead == 0 || (IsPositioned && ahead > 0) ? NextOffset + ahead : null;
+        }
+    }
 
     /// <summary>What <see cref="OffsetAggregator"/> says of itself.</summary>
     public AggregatorState State
@@ -47,40 +69,83 @@ internal sealed class AggregatorModel(AggregatorOptions options, int size)
             int buffered = 0;
             int gaps = 0;
             int contiguousEnd = NextOffset;
-            for (int at = NextOffset; at < Highest; at++)
+            long? behindHole = FinalSize > NextOffset ? FinalSize : null;
+            for (int at = Highest - 1; at >= NextOffset; at--)
             {
-                bool here = Has(at);
-                buffered += here ? 1 : 0;
-                gaps += here && at > NextOffset && !Has(at - 1) ? 1 : 0;
-                contiguousEnd += here && at == contiguousEnd ? 1 : 0;
+                buffered += _owners[at] >= 0 ? 1 : 0;
+                gaps += IsHere(at) && at > NextOffset && !IsHere(at - 1) ? 1 : 0;
+                behindHole = IsHere(at) ? at : behindHole;
             }
 
-            return new(NextOffset, FinalSize, NextOffset == FinalSize, CanTake, contiguousEnd, buffered, gaps, Conflicts);
+            while (IsHere(contiguousEnd))
+            {
+                contiguousEnd++;
+            }
+
+            return new(
+                NextOffset,
+                Highest,
+                FinalSize,
+                NextOffset == FinalSize,
+                NextTake is not null,
+                contiguousEnd,
+                behindHole > NextOffset ? (NextOffset, behindHole.Value) : null,
+                buffered,
+                gaps,
+                _conflicts,
+                _duplicateBytes);
         }
     }
 
-    public AcceptResult Accept(int source, long offset, ReadOnlySpan<byte> piece)
+    public AcceptOutcome Validate(long offset, int length)
     {
-        Contradicted.Clear();
-        if (offset + piece.Length > (FinalSize ?? StreamFrame.MaxOffset))
+        if (offset + length > (FinalSize ?? StreamFrame.MaxOffset))
         {
-            return new(AcceptOutcome.FinalSize);
+            return AcceptOutcome.FinalSize;
         }
 
-        if (offset > NextOffset && (offset + piece.Length > NextOffset + options.MaxPendingBytes
-            || (State.Gaps >= options.MaxGaps && StandsAlone((int)offset, piece.Length))))
+        AggregatorState state = State;
+        bool exceedsWindow = (IsPositioned ? state.BufferedBytes : offset - NextOffset) + length > options.MaxPendingBytes;
+        bool exceedsGaps = state.Gaps >= options.MaxGaps && StandsAlone((int)offset, length);
+        return offset > NextOffset && (exceedsWindow || exceedsGaps) ? AcceptOutcome.Overflow : AcceptOutcome.Accepted;
+    }
+
+    public AcceptResult Accept(int source, int offset, ReadOnlySpan<byte> piece)
+    {
+        AcceptOutcome refused = Validate(offset, piece.Length);
+        if (refused != AcceptOutcome.Accepted || piece.IsEmpty)
         {
-            return new(AcceptOutcome.Overflow);
+            return new(refused);
         }
 
-        if (piece.IsEmpty)
+        AcceptResult result = Place(source, offset, piece);
+        if (result.Outcome != AcceptOutcome.Rejected)
         {
-            return new(AcceptOutcome.Accepted);
+            _sourceOffsets[source] = Math.Max(SourceOffset(source), offset + piece.Length);
         }
 
-        int old = (int)Math.Clamp(NextOffset - offset, 0, piece.Length);
-        DuplicateBytes += old;
-        return Place(source, (int)offset + old, piece[old..]);
+        return result;
+    }
+
+    public long SourceOffset(int source) => _sourceOffsets.GetValueOrDefault(source, -1);
+
+    public List<(long Offset, long Length)> Missing(int start, int end)
+    {
+        List<(long Offset, long Length)> missing = [];
+        for (int at = start; at < end; at++)
+        {
+            if (IsHere(at))
+            {
+                continue;
+            }
+
+            bool extends = missing.Count > 0 && missing[^1].Offset + missing[^1].Length == at;
+            (long first, long length) = extends ? missing[^1] : (at, 0);
+            missing.RemoveRange(missing.Count - (extends ? 1 : 0), extends ? 1 : 0);
+            missing.Add((first, length + 1));
+        }
+
+        return missing;
     }
 
     public bool TrySetFinalSize(long finalSize)
@@ -90,57 +155,60 @@ internal sealed class AggregatorModel(AggregatorOptions options, int size)
         return fits;
     }
 
-    /// <summary>The next bytes; the caller decides how many.</summary>
+    /// <summary>The bytes from <see cref="NextTake"/> on; the caller decides how many.</summary>
     public ReadOnlySpan<byte> Take(int length)
     {
-        Assert.InRange(length, 1, State.ContiguousEnd - NextOffset);
-        NextOffset += length;
-        return _bytes.AsSpan(NextOffset - length, length);
+        int offset = NextTake!.Value;
+        Assert.InRange(length, 1, size - offset);
+        Span<int> owners = _owners.AsSpan(offset, length);
+        Assert.False(owners.Contains(Nobody) || owners.Contains(Taken), "Bytes are delivered that are not held.");
+        owners.Fill(Taken);
+        while (_owners[NextOffset] == Taken)
+        {
+            NextOffset++;
+        }
+
+        return _bytes.AsSpan(offset, length);
     }
 
     private static int[] NobodyOwns(int size)
     {
         var owners = new int[size];
-        Array.Fill(owners, Absent);
+        Array.Fill(owners, Nobody);
         return owners;
     }
 
-    private bool Has(int offset) => offset < size && _owners[offset] != Absent;
+    private bool IsHere(int offset) => offset < size && _owners[offset] != Nobody;
 
     private bool StandsAlone(int offset, int length) =>
-        !_owners.AsSpan((offset - 1)..(offset + length + 1)).ContainsAnyExcept(Absent);
+        !_owners.AsSpan(Math.Max(0, offset - 1)..(offset + length + 1)).ContainsAnyExcept(Nobody);
 
     private AcceptResult Place(int source, int offset, ReadOnlySpan<byte> piece)
     {
         int fresh = 0;
         int same = 0;
+        int contradicted = Nobody;
         for (int i = 0; i < piece.Length; i++)
         {
-            if (!Has(offset + i))
-            {
-                fresh++;
-            }
-            else if (_bytes[offset + i] == piece[i])
-            {
-                same++;
-            }
-            else
-            {
-                Contradicted.Add(_owners[offset + i]);
-            }
+            int owner = _owners[offset + i];
+            bool equal = owner == Taken || (owner >= 0 && _bytes[offset + i] == piece[i]);
+            fresh += owner == Nobody ? 1 : 0;
+            same += equal ? 1 : 0;
+            contradicted = contradicted < 0 && owner >= 0 && !equal ? owner : contradicted;
         }
 
-        bool conflict = Contradicted.Count > 0;
-        Conflicts += conflict ? 1 : 0;
-        if (conflict && options.ConflictResolution == ConflictResolution.Reject)
+        _conflicts += contradicted >= 0 ? 1 : 0;
+        if (contradicted >= 0 && options.ConflictResolution == ConflictResolution.Reject)
         {
-            return new(AcceptOutcome.Rejected);
+            return new(AcceptOutcome.Rejected, 0, contradicted);
         }
 
-        DuplicateBytes += same;
+        _duplicateBytes += same;
         for (int i = 0; i < piece.Length; i++)
         {
-            if (!Has(offset + i) || (_bytes[offset + i] != piece[i] && Wins(source, _owners[offset + i])))
+            // Who wins anywhere takes over all that the piece overlaps.
+            int owner = _owners[offset + i];
+            if (owner == Nobody || (owner >= 0 && contradicted >= 0 && Wins(source, owner)))
             {
                 _bytes[offset + i] = piece[i];
                 _owners[offset + i] = source;
@@ -148,7 +216,10 @@ internal sealed class AggregatorModel(AggregatorOptions options, int size)
         }
 
         Highest = Math.Max(Highest, offset + piece.Length);
-        return new(conflict ? AcceptOutcome.Conflict : fresh > 0 ? AcceptOutcome.Accepted : AcceptOutcome.Duplicate, fresh);
+        AcceptOutcome outcome = contradicted >= 0 ? AcceptOutcome.Conflict
+            : fresh > 0 ? AcceptOutcome.Accepted
+            : AcceptOutcome.Duplicate;
+        return new(outcome, fresh, contradicted);
     }
 
     private bool Wins(int source, int owner) => options.ConflictResolution switch

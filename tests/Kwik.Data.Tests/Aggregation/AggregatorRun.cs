@@ -6,6 +6,7 @@ internal enum AggregatorStepKind
     Take,
     SetFinalSize,
     ReturnTaken,
+    DeliverAnywhere,
 }
 
 /// <summary>One operation on an aggregator; <paramref name="Offset"/> counts from the next byte to be taken.</summary>
@@ -22,9 +23,9 @@ internal sealed class AggregatorRun
     private readonly LeasePool _pool;
     private readonly OffsetAggregator _aggregator;
     private readonly AggregatorModel _model;
-    private readonly ConflictResolution _resolution;
     private readonly int _liars;
     private readonly List<Lease> _taken = [];
+    private readonly List<(long Offset, long Length)> _missing = [];
 
     /// <param name="options">The options of both.</param>
     /// <param name="liars">Bit i: source i sends wrong bytes at some offsets, always the same ones.</param>
@@ -35,7 +36,6 @@ internal sealed class AggregatorRun
         _pool = pool;
         _aggregator = new OffsetAggregator(options, pool);
         _model = new AggregatorModel(options, size);
-        _resolution = options.ConflictResolution;
         _liars = liars;
     }
 
@@ -48,7 +48,7 @@ internal sealed class AggregatorRun
             AssertEqual();
         }
 
-        while (_model.CanTake)
+        while (_model.NextTake is not null)
         {
             Take();
             AssertEqual();
@@ -75,6 +75,10 @@ internal sealed class AggregatorRun
                 long size = _model.Highest + step.Offset;
                 Assert.Equal(_model.TrySetFinalSize(size), _aggregator.TrySetFinalSize(size));
                 break;
+            case AggregatorStepKind.DeliverAnywhere:
+                _aggregator.DeliverAnywhere();
+                _model.IsPositioned = true;
+                break;
             default:
                 ReturnTaken();
                 break;
@@ -92,30 +96,29 @@ internal sealed class AggregatorRun
             piece.Span[i] = ByteOf(step.Source, offset + i);
         }
 
+        Assert.Equal(_model.Validate(offset, step.Length), _aggregator.Validate(offset, step.Length));
         AcceptResult expected = _model.Accept(step.Source, offset, piece.Span);
-        AcceptResult result = _aggregator.Accept(step.Source, offset, piece);
+        Assert.Equal(expected, _aggregator.Accept(step.Source, offset, piece));
+        Assert.Equal(_model.SourceOffset(step.Source), _aggregator.SourceOffset(step.Source));
 
-        Assert.Equal((expected.Outcome, expected.NewBytes), (result.Outcome, result.NewBytes));
-        if (_model.Contradicted.Count == 0)
-        {
-            Assert.Equal(-1, result.OtherSource);
-        }
-        else if (_resolution is ConflictResolution.FirstWins or ConflictResolution.Reject)
-        {
-            Assert.Contains(result.OtherSource, _model.Contradicted);
-        }
-        else
-        {
-            // Where bytes were replaced, the piece is still named after its first source.
-            Assert.InRange(result.OtherSource, 0, 3);
-        }
+        // From before the piece to some way behind it, and all there is.
+        AssertMissing(Math.Max(0, offset - 5), offset + step.Length + 5);
+        AssertMissing(0, _model.Highest + 1);
+    }
+
+    private void AssertMissing(int start, int end)
+    {
+        _missing.Clear();
+        _aggregator.Missing(start, end, _missing);
+        Assert.Equal(_model.Missing(start, end), _missing);
     }
 
     private void Take()
     {
-        bool canTake = _model.CanTake;
-        Lease? piece = _aggregator.TakeNext();
-        Assert.Equal(canTake, piece is not null);
+        int? expected = _model.NextTake;
+        long offset = _model.NextOffset;
+        Lease? piece = _model.IsPositioned ? _aggregator.TakeAny(out offset) : _aggregator.TakeNext();
+        Assert.Equal(expected, piece is null ? null : (int)offset);
         if (piece is not null)
         {
             Assert.True(_model.Take(piece.Length).SequenceEqual(piece.Span), "The bytes taken are not those of the model.");
@@ -132,11 +135,6 @@ internal sealed class AggregatorRun
     private void AssertEqual()
     {
         Assert.Equal(_model.State, AggregatorState.Of(_aggregator));
-        if (_model.Conflicts == 0)
-        {
-            Assert.Equal(_model.DuplicateBytes, _aggregator.DuplicateBytes);
-        }
-
         long held = _pool.Outstanding - _taken.Count;
         Assert.InRange(_aggregator.AllocatedBytes, held * LeasePool.SmallSize, held * LeasePool.LargeSize);
         Assert.InRange(_aggregator.BufferedBytes, held, _aggregator.AllocatedBytes);

@@ -9,8 +9,8 @@ public sealed class OffsetAggregatorMemoryTests
 
     private readonly LeasePool _pool = new();
 
-    // Twice the pending bytes, and a small block for each hole.
-    private static long WorstCase => (2 * Options.MaxPendingBytes) + ((long)LeasePool.SmallSize * Options.MaxGaps);
+    // As documented: twice the pending bytes, two small blocks for each hole, and something for the head.
+    private static long WorstCase => (2 * Options.MaxPendingBytes) + (2L * LeasePool.SmallSize * Options.MaxGaps) + (1536 * 1024);
 
     [Fact]
     public void Accept_OneByteAtAlternateOffsets_IsBounded() =>
@@ -38,6 +38,72 @@ public sealed class OffsetAggregatorMemoryTests
         AssertBounded(
             i => (1, Math.Max(1, (int)Options.MaxPendingBytes - ((i + 1) * (LeasePool.SmallSize + 1))), LeasePool.SmallSize + 1),
             pieces: 1000);
+
+    [Fact]
+    public void Accept_HeadThatGrowsByAByteFromTwoSourcesInTurn_IsBounded()
+    {
+        OffsetAggregator aggregator = new(Options, _pool);
+        AcceptOutcome outcome = AcceptOutcome.Accepted;
+        for (int i = 0; i < LeasePool.LargeSize && outcome == AcceptOutcome.Accepted; i++)
+        {
+            outcome = Accept(aggregator, 1 + (i % 2), 0, 1 + i);
+            Assert.InRange(aggregator.AllocatedBytes, 1, WorstCase);
+        }
+
+        Assert.Equal(AcceptOutcome.Overflow, outcome);
+        Clear(aggregator);
+    }
+
+    [Fact]
+    public void Accept_PieceThatFillsTheHeadAndEveryHole_IsBounded()
+    {
+        OffsetAggregator aggregator = new(Options, _pool);
+        int behind = (2 * Options.MaxGaps) + 1;
+        for (int i = 0; i < Options.MaxGaps; i++)
+        {
+            Accept(aggregator, 1, 1 + (2 * i), 1);
+        }
+
+        // Then all the memory that two sources in turn can make it take.
+        for (int i = 0; i < Pieces; i++)
+        {
+            Accept(aggregator, 2 + (i % 2), behind + i - 1, 1);
+        }
+
+        Assert.Equal(AcceptOutcome.Accepted, Accept(aggregator, 4, 0, LeasePool.LargeSize));
+        Assert.Equal((0, LeasePool.LargeSize), (aggregator.Gaps, aggregator.ContiguousEnd));
+        Assert.InRange(aggregator.AllocatedBytes, 1, WorstCase);
+        Clear(aggregator);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void Accept_OneByteConflictsAtAlternateOffsets_AreBounded(int start)
+    {
+        OffsetAggregator aggregator = new(Options with { ConflictResolution = ConflictResolution.LastWins }, _pool);
+        for (int i = 0; i < 15; i++)
+        {
+            Accept(aggregator, 1, start + (i * 64 * 1024), 64 * 1024);
+        }
+
+        long held = aggregator.BufferedBytes;
+        long most = 0;
+        for (int i = 0; i < Pieces; i++)
+        {
+            Lease lease = _pool.Rent(1);
+            lease.Extend(1);
+            lease.Span[0] = (byte)~(start + (2 * i));
+            AcceptOutcome outcome = aggregator.Accept(2, start + (2 * i), lease).Outcome;
+            Assert.True(outcome is AcceptOutcome.Conflict or AcceptOutcome.Overflow);
+            most = Math.Max(most, aggregator.AllocatedBytes);
+        }
+
+        Assert.InRange(most, held, WorstCase);
+        Assert.InRange(aggregator.Conflicts, 100, Pieces - 1);
+        Assert.Equal(held, aggregator.BufferedBytes);
+        Clear(aggregator);
+    }
 
     [Fact]
     public void Accept_OneByteInOrderFromOneSource_TakesNoMoreThanItsBytes()

@@ -43,6 +43,9 @@ public sealed class RangeSchedulerModelTests
         private readonly bool _faults;
         private readonly int _window;
         private readonly bool[] _received;
+
+        // Which source is to be avoided for each byte that came back.
+        private readonly int[] _avoided;
         private readonly HashSet<int> _sources = [];
         private readonly List<(RangeLease Lease, int Received)> _leases = [];
         private readonly StringBuilder _history = new();
@@ -59,6 +62,8 @@ public sealed class RangeSchedulerModelTests
             _window = _random.Next(8, 100);
             _received = new bool[_random.Next(0, 400)];
             Leased = new int[_received.Length];
+            _avoided = new int[_received.Length];
+            Array.Fill(_avoided, -1);
             _scheduler = new RangeScheduler(_received.Length, _window, () => _requests++);
         }
 
@@ -147,8 +152,11 @@ public sealed class RangeSchedulerModelTests
             if (_leases.Count > 0)
             {
                 int at = _random.Next(_leases.Count);
-                _scheduler.GiveBack(_leases[at].Lease.RequestId);
+                (RangeLease lease, int received) = _leases[at];
+                bool avoid = _random.Next(2) == 0;
+                _scheduler.GiveBack(lease.RequestId, avoid);
                 _leases.RemoveAt(at);
+                _avoided.AsSpan(((int)lease.Offset + received)..(int)lease.End).Fill(avoid ? lease.Source : -1);
             }
         }
 
@@ -176,6 +184,10 @@ public sealed class RangeSchedulerModelTests
                         Assert.Fail($"Seed {_seed}: {lease} has byte {offset}, which is here.");
                     }
 
+                    Assert.True(
+                        _avoided[offset] != lease.Source || _sources.Count == 1,
+                        $"Seed {_seed}: {lease} goes to the source that byte {offset} avoids.");
+                    _avoided[offset] = -1;
                     Leased[offset]++;
                 }
 
