@@ -72,7 +72,7 @@ public sealed partial class ClientSession
 
     private void Synchronise(KwikStream stream, int pathId, Hole hole)
     {
-        if (_paths.Find(pathId) is { IsActive: true } path)
+        if (_paths.FindServing(pathId) is { } path)
         {
             path.Control.Send(new ControlFrame
             {

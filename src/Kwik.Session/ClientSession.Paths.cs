@@ -8,27 +8,31 @@ namespace Kwik.Sessions;
 public sealed partial class ClientSession
 {
     /// <summary>Serves a path until it has ended.</summary>
-    private Task RunPathAsync(KwikPath path)
+    private async Task RunPathAsync(PathEntry entry, KwikPath path)
     {
         path.HasRoomAgain = PumpAll;
+        path.Noticed = input => _paths.TryAdvance(entry, input, path);
         var inbound = new InboundStreams(path.Connection, _environment.Time, (header, stream) => Dispatch(path, header, stream));
-        return ConnectionLoops.RunAsync(
-            path.Connection,
-            [
-                _ => ReceiveControlAsync(path),
-                inbound.RunAsync,
-                path.BeatAsync,
-                path.AwaitIsolationAsync,
-                .. path.Role == ServerRole.Primary ? [SweepAsync] : Array.Empty<Func<CancellationToken, Task>>(),
-            ],
-            reason => OnPathEnded(path, reason),
-            _stopping.Token);
+        path.Inbound = inbound;
+        List<Func<CancellationToken, Task>> loops =
+            [_ => ReceiveControlAsync(path), inbound.RunAsync, path.BeatAsync, path.AwaitIsolationAsync];
+        if (path.Role == ServerRole.Primary)
+        {
+            path.Beaten = OnPrimaryBeat;
+            loops.Add(ReportPathsAsync);
+            loops.Add(SweepAsync);
+        }
+
+        await ConnectionLoops.RunAsync(path.Connection, loops, reason => OnPathEnded(entry, path, reason), entry.Stop.Token);
+        await inbound.JoinAsync();
     }
 
     /// <summary>What a lost server owed is asked of the others, before anything waits for its connection to close.</summary>
-    private void OnPathEnded(KwikPath path, KwikException reason)
+    private void OnPathEnded(PathEntry entry, KwikPath path, KwikException reason)
     {
-        path.End(reason.Code == KwikError.None ? PathState.Removed : PathState.Dead, reason);
+        path.End(reason);
+        bool isLost = path.Role == ServerRole.Primary ? reason.Code != KwikError.None : MayComeBack(entry, path, reason);
+        _paths.TryAdvance(entry, isLost ? PathInput.Lost : PathInput.Remove, path);
         SessionLog.PathEnded(_log, path.Id, path.Connection.RemoteEndPoint, reason.Code, reason.Message);
         if (path.Role == ServerRole.Primary)
         {
@@ -39,7 +43,7 @@ public sealed partial class ClientSession
         LosePath(path.Id, KwikError.PathLost);
         foreach (ContentFetch fetch in Fetches())
         {
-            fetch.RemovePath(path.Id, new KwikException(KwikError.PathLost, reason.Side, reason.Message, reason, path.Id));
+            fetch.RemovePath(path.Id, new KwikException(KwikError.PathLost, reason.Side, reason.Message, reason, path.Id), only: path);
         }
     }
 
@@ -49,7 +53,7 @@ public sealed partial class ClientSession
         switch (header.Type)
         {
             case StreamType.Internal when !stream.CanWrite:
-                _ = Background.Start(() => _secondaries.HandleAsync(path.Id, stream));
+                path.Inbound!.Serve(() => _secondaries.HandleAsync(path.Id, stream));
                 return KwikError.None;
             case StreamType.Main when path.Role == ServerRole.Primary && stream.CanWrite:
                 KwikStream accepted = _streams.AddInbound(stream);
@@ -67,6 +71,11 @@ public sealed partial class ClientSession
         while (await path.Control.ReceiveAsync() is { } frame)
         {
             path.Heard(frame.HeartbeatAck);
+            if (path.Role == ServerRole.Primary && TryTakePathFrame(frame))
+            {
+                continue;
+            }
+
             switch (frame.BodyCase)
             {
                 case ControlFrame.BodyOneofCase.Heartbeat:
@@ -77,10 +86,8 @@ public sealed partial class ClientSession
                     OnRangeRefused(path, frame.RangeRefused);
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
-                    return;
-                case ControlFrame.BodyOneofCase.AddPath when path.Role == ServerRole.Primary:
-                    _paths.Track(Background.Start(() => AddPathAsync(frame.AddPath)));
-                    break;
+                    path.Goodbye = SessionGoodbye.Read(frame.SessionClose, path.Id);
+                    throw path.Goodbye;
                 case ControlFrame.BodyOneofCase.ContentOffer when path.Role == ServerRole.Primary:
                     OnOffer(frame.ContentOffer);
                     break;
@@ -90,7 +97,8 @@ public sealed partial class ClientSession
                 case ControlFrame.BodyOneofCase.OffsetSyncResponse:
                     OnOffsetSync(path, frame.OffsetSyncResponse);
                     break;
-                case ControlFrame.BodyOneofCase.AddPath or ControlFrame.BodyOneofCase.ContentOffer
+                case ControlFrame.BodyOneofCase.AddPath or ControlFrame.BodyOneofCase.RemovePath
+                    or ControlFrame.BodyOneofCase.Token or ControlFrame.BodyOneofCase.ContentOffer
                     or ControlFrame.BodyOneofCase.MappingUpdate:
                     throw new KwikException(
                         KwikError.SecondaryStreamIsolation,
@@ -102,45 +110,21 @@ public sealed partial class ClientSession
         }
     }
 
-    /// <summary>Connects to a server that the primary named, serves the path, and tells the primary what became of it.</summary>
-    private async Task AddPathAsync(AddPath request)
-    {
-        var answer = new PathAdded { PathId = request.PathId };
-        KwikPath path;
-        try
-        {
-            path = await _paths.ConnectAsync(request, _primary.Connection.RemoteEndPoint.Address, _stopping.Token);
-        }
-        catch (KwikException e)
-        {
-            SessionLog.PathRefused(_log, (int)request.PathId, request.Host, (int)request.Port, e.Code, e.Message);
-            answer.ErrorCode = (ulong)e.Code;
-            _primary.Control.Send(new ControlFrame { PathAdded = answer });
-            return;
-        }
-        catch (OperationCanceledException)
-        {
-            return;
-        }
-
-        SessionLog.PathActive(_log, path.Id, path.Connection.RemoteEndPoint);
-        _primary.Control.Send(new ControlFrame { PathAdded = answer });
-        Task running = RunPathAsync(path);
-        foreach (ContentFetch fetch in Fetches())
-        {
-            fetch.AddPath(path);
-        }
-
-        await running;
-    }
-
     private void OnRangeRefused(KwikPath path, RangeRefused refused)
     {
         // Each request names its stream in the mapping; one that is not expected was cancelled, or answered.
         if (_mappings.TryResolve(path.Id, (long)refused.RequestId, out StreamMapping? mapping)
             && mapping.Receiver is ContentFetch fetch)
         {
-            fetch.Refused(path.Id, QuicErrors.FromWire((long)refused.ErrorCode));
+            KwikError error = QuicErrors.FromWire((long)refused.ErrorCode);
+            if (error == KwikError.LimitExceeded && path.TryLowerLimit())
+            {
+                fetch.GaveBack(mapping);
+            }
+            else
+            {
+                fetch.Refused(path.Id, error);
+            }
         }
     }
 

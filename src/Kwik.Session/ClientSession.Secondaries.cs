@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Threading.Channels;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Streams;
@@ -8,11 +7,7 @@ namespace Kwik.Sessions;
 
 public sealed partial class ClientSession : ISecondaryStreamOwner
 {
-    private readonly SessionEventQueue _events = new();
     private readonly RecoveryTable _recovery;
-
-    /// <summary>What the session finds out and does by itself; the oldest go when more than 1,024 are not read.</summary>
-    public ChannelReader<SessionEvent> Events => _events.Reader;
 
     /// <summary>The Internal streams of a path, in numbers; zeros for a path that has none.</summary>
     public SecondaryStreamStats GetSecondaryStreamStats(int pathId) => _secondaries.GetStats(pathId);
@@ -38,7 +33,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
     {
         if (source.Request is not { } mapping)
         {
-            _paths.Find(source.Id.PathId)?.CountBytes(bytes);
+            _paths.Find(source.Id.PathId)?.Connection?.CountBytes(bytes);
         }
         else if (!source.HasDropped)
         {
@@ -74,7 +69,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
     void ISecondaryStreamOwner.RuleBroken(int pathId, KwikException fault)
     {
         _events.Raise(new RuleBroken(pathId, fault.Code, fault.Message));
-        _paths.Find(pathId)?.CountViolation();
+        _paths.Find(pathId)?.Connection?.CountViolation();
     }
 
     private static void EndRequest(InboundSecondaryStream source, StreamMapping mapping, KwikException? fault, RecoveryAction? action)
@@ -112,7 +107,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         }
         else if (action == RecoveryAction.IsolateSource)
         {
-            _paths.Find(pathId)?.Isolate(fault);
+            _paths.Find(pathId)?.Connection?.Isolate(fault);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Streams;
@@ -11,19 +12,24 @@ namespace Kwik.Sessions;
 /// secondary servers that the primary names. Safe for concurrent use.
 /// </summary>
 /// <remarks>
-/// Ends with its primary connection: every stream then fails with <see cref="KwikError.PrimaryLost"/>. A secondary that
-/// is lost costs time, not bytes.
+/// Ends with its primary connection: every stream then fails with <see cref="KwikError.PrimaryLost"/>, or with the code
+/// with which the primary closed the session. A secondary that is lost costs time, not bytes, and is connected again for
+/// as long as <see cref="KwikClientOptions.PathRecoveryTime"/> says.
 /// </remarks>
 public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
 {
     private readonly KwikClientOptions _options;
     private readonly SessionEnvironment _environment;
     private readonly ILogger _log;
+    private readonly TransportConnectOptions _target;
     private readonly KwikPath _primary;
+    private readonly PathEntry _primaryPath;
     private readonly PublicStreams _streams;
     private readonly StreamMappingManager _mappings = new();
     private readonly SecondaryStreamHandler _secondaries;
+    private readonly SessionEventQueue _events = new();
     private readonly PathTable _paths;
+    private readonly TaskSet _beside = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _gate = new();
     private readonly Dictionary<long, ContentFetch> _fetches = [];
@@ -38,14 +44,15 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         _options = options;
         _environment = environment;
         _log = options.LoggerFactory.CreateLogger<ClientSession>();
+        _target = target;
         _primary = primary;
         Id = id;
         _streams = new PublicStreams(primary.Connection, this, options.Aggregation, environment.Pool);
         _secondaries = new SecondaryStreamHandler(this, _mappings, options.SecondaryStreams, environment.Time, environment.Pool);
         _recovery = new RecoveryTable(options.Recovery.Rules);
         _offsets = new MultiSourceOffsetManager(options.Recovery, environment.Time);
-        _paths = new PathTable(options.MaxPaths, environment, target, id);
-        _paths.Add(primary);
+        _paths = new PathTable(options.MaxPaths, environment.Time, _events);
+        _primaryPath = _paths.AddPrimary(primary, _stopping);
     }
 
     /// <summary>Names the session on every server; chosen by the primary.</summary>
@@ -75,30 +82,43 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     /// <exception cref="KwikException">The session has ended.</exception>
     public Task<KwikStream> AcceptStream(CancellationToken cancellationToken = default) => _streams.AcceptAsync(cancellationToken);
 
-    /// <summary>Every path of the session, the lost ones included.</summary>
+    /// <summary>
+    /// What the session found out by itself. Ends when the session has; 1,024 events are kept, then the oldest go.
+    /// </summary>
+    public ChannelReader<SessionEvent> Events => _events.Reader;
+
+    /// <summary>
+    /// Every path of the session: those that are being connected too, and the lost ones; of those that were removed the
+    /// last 64.
+    /// </summary>
     public IReadOnlyList<PathInfo> GetAllPaths() => _paths.Snapshot();
 
-    /// <summary>The paths that data can be asked of now.</summary>
-    public IReadOnlyList<PathInfo> GetActivePaths() => [.. _paths.Snapshot().Where(path => path.State == PathState.Active)];
+    /// <summary>The paths that data can be asked of now: Active and Degraded.</summary>
+    public IReadOnlyList<PathInfo> GetActivePaths() => [.. _paths.Snapshot().Where(path => PathStates.Serves(path.State))];
 
-    /// <summary>The paths that were lost.</summary>
-    public IReadOnlyList<PathInfo> GetDeadPaths() => [.. _paths.Snapshot().Where(path => path.State == PathState.Dead)];
+    /// <summary>The paths that were lost and may come back: Dead and Recovering.</summary>
+    public IReadOnlyList<PathInfo> GetDeadPaths() => [.. _paths.Snapshot().Where(path => PathStates.IsLost(path.State))];
 
     /// <summary>
     /// Closes the streams, each with a bounded time for what was written, then every connection. May be called twice, from
     /// anywhere, at any moment; every call returns when the session has ended.
     /// </summary>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync() => CloseAsync(KwikError.None, "");
+
+    /// <summary>
+    /// Closes the session as <see cref="DisposeAsync"/> does, and tells the servers why: the calls of the primary's
+    /// application fail with <paramref name="code"/>, in a message that contains <paramref name="reason"/>. Only the first
+    /// call's reason is told.
+    /// </summary>
+    /// <param name="code">None: a normal end.</param>
+    /// <param name="reason">For people; at most 512 bytes of UTF-8, what is longer is cut.</param>
+    public async ValueTask CloseAsync(KwikError code, string reason)
     {
+        ArgumentNullException.ThrowIfNull(reason);
         if (Interlocked.Exchange(ref _closing, 1) == 0)
         {
             await _streams.CloseAsync();
-            _primary.Control.Send(new ControlFrame { SessionClose = new SessionClose() });
-            foreach (KwikPath path in _paths.Alive())
-            {
-                await path.Control.CloseAsync(SessionTimeouts.Close, _environment.Time);
-            }
-
+            await Task.WhenAll(_paths.Alive().Select(path => path.SayGoodbyeAsync(code, reason)));
             _stopping.Cancel();
         }
 
@@ -160,11 +180,12 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     {
         try
         {
-            await RunPathAsync(_primary);
-            await _paths.JoinAsync();
+            await RunPathAsync(_primaryPath, _primary);
+            await _beside.JoinAsync();
         }
         finally
         {
+            _events.Complete();
             CompleteClosed();
         }
     }
@@ -185,7 +206,9 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     private void OnPrimaryEnded(KwikException reason)
     {
         _stopping.Cancel();
-        _streams.Fail(reason.Code == KwikError.None
+        _streams.Fail(_primary.Goodbye is { Code: not KwikError.None } goodbye
+            ? goodbye
+            : reason.Code == KwikError.None
             ? new KwikException(KwikError.Cancelled, reason.Side, "The session was closed.", reason)
             : new KwikException(KwikError.PrimaryLost, reason.Side, $"The primary server was lost. {reason.Message}", reason, 0));
     }

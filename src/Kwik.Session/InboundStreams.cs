@@ -16,10 +16,14 @@ internal sealed class InboundStreams(
     /// <summary>Violations on one connection that are forgiven.</summary>
     public const int ViolationLimit = 16;
 
+    private readonly TaskSet _serving = new();
     private int _violations;
 
     /// <summary>Streams that were aborted because they broke a rule.</summary>
     public int Violations => Volatile.Read(ref _violations);
+
+    /// <summary>Counts a rule that the peer broke, on whatever stream; returns how many there were.</summary>
+    public int CountViolation() => Interlocked.Increment(ref _violations);
 
     /// <summary>Accepts until the connection ends or the limit is passed; throws then.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -36,9 +40,15 @@ internal sealed class InboundStreams(
             }
 
             // Each header is waited for beside the others: one slow stream holds up none.
-            _ = Background.Start(() => AcceptAsync(stream));
+            _serving.Start(() => AcceptAsync(stream));
         }
     }
+
+    /// <summary>Serves a stream that was dispatched, until <see cref="JoinAsync"/> at the latest.</summary>
+    public void Serve(Func<Task> work) => _serving.Start(work);
+
+    /// <summary>Waits for every stream that is being served. Their connection has ended, and so they do.</summary>
+    public Task JoinAsync() => _serving.JoinAsync();
 
     /// <summary>Reads a stream's header in the time that it may take.</summary>
     public static async Task<StreamHeader> ReadHeaderAsync(ITransportStream stream, TimeProvider time)
@@ -87,7 +97,7 @@ internal sealed class InboundStreams(
 
         if (refused != KwikError.None)
         {
-            Interlocked.Increment(ref _violations);
+            CountViolation();
             stream.AbortReads(refused);
             stream.AbortWrites(refused);
             await stream.DisposeAsync();

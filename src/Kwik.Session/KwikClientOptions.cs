@@ -55,6 +55,12 @@ public sealed record KwikClientOptions
     /// <summary>A connection that takes longer fails: 100 ms to 5 min, default 10 s. Each attempt of a path has this long.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// How long a secondary server that was lost is connected again, at once and then about each second, before its path is
+    /// removed: 0 to 1 h, default 60 s; 0: never. It keeps its place among <see cref="MaxPaths"/> meanwhile.
+    /// </summary>
+    public TimeSpan PathRecoveryTime { get; init; } = TimeSpan.FromSeconds(60);
+
     /// <summary>Where the session logs; default: nowhere.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
@@ -87,5 +93,7 @@ public sealed record KwikClientOptions
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPaths, 64);
         ArgumentOutOfRangeException.ThrowIfLessThan(ConnectTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(ConnectTimeout, TimeSpan.FromMinutes(5));
+        ArgumentOutOfRangeException.ThrowIfLessThan(PathRecoveryTime, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(PathRecoveryTime, TimeSpan.FromHours(1));
     }
 }

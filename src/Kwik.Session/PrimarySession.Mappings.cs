@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Streams;
@@ -7,11 +6,7 @@ namespace Kwik.Sessions;
 
 public sealed partial class PrimarySession
 {
-    private readonly SessionEventQueue _events = new();
     private readonly MappingGrants _grants = new();
-
-    /// <summary>What happens to the session, lost ranges above all; the oldest go when more than 1,024 are not read.</summary>
-    public ChannelReader<SessionEvent> Events => _events.Reader;
 
     /// <summary>
     /// Lets a secondary write a range of a stream, on streams that it opens (push). The client accepts nothing from it
@@ -117,6 +112,6 @@ public sealed partial class PrimarySession
             }
         }
 
-        _events.Raise(new RangeLost(streamId, offset, length, pathId, QuicErrors.FromWire((long)lost.ErrorCode)));
+        EventQueue.Raise(new RangeLost(streamId, offset, length, pathId, QuicErrors.FromWire((long)lost.ErrorCode)));
     }
 }

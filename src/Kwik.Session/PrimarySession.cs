@@ -16,14 +16,13 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     private readonly PublicStreams _streams;
     private readonly Lock _gate = new();
     private readonly Dictionary<long, ContentOffer> _offers = [];
-    private readonly Dictionary<int, TaskCompletionSource> _adding = [];
-    private int _lastPathId;
     private KwikException? _ended;
 
     internal PrimarySession(ServerLink link, Guid id, PrimaryKey signingKey)
         : base(link, id)
     {
         _signingKey = signingKey;
+        _paths = new AnnouncedPaths(link.Environment.Time, EventQueue);
         _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool);
     }
 
@@ -36,43 +35,6 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     /// <summary>The next public stream that the client opened.</summary>
     /// <exception cref="KwikException">The session has ended.</exception>
     public Task<KwikStream> AcceptStream(CancellationToken cancellationToken = default) => _streams.AcceptAsync(cancellationToken);
-
-    /// <summary>
-    /// Sends the client to another server. Returns the number of the path when the client has connected and authenticated
-    /// there.
-    /// </summary>
-    /// <exception cref="KwikException">The client refused, or could not connect; the code says why.</exception>
-    public async Task<int> AddPathAsync(SecondaryServer server, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(server);
-        server.Validate();
-        var added = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        int pathId;
-        lock (_gate)
-        {
-            if (_ended is not null)
-            {
-                throw Ended(_ended);
-            }
-
-            pathId = ++_lastPathId;
-            _adding.Add(pathId, added);
-        }
-
-        try
-        {
-            Link.Control.Send(new ControlFrame { AddPath = Describe(server, pathId) });
-            await WaitAsync(added).WaitAsync(cancellationToken);
-            return pathId;
-        }
-        finally
-        {
-            lock (_gate)
-            {
-                _adding.Remove(pathId);
-            }
-        }
-    }
 
     ValueTask IStreamOwner.OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken)
     {
@@ -136,11 +98,13 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
     private protected override void OnControl(ControlFrame frame)
     {
+        if (TryTakePathFrame(frame))
+        {
+            return;
+        }
+
         switch (frame.BodyCase)
         {
-            case ControlFrame.BodyOneofCase.PathAdded:
-                OnPathAdded(frame.PathAdded);
-                break;
             case ControlFrame.BodyOneofCase.MappingUpdate:
                 OnMappingQuestion(frame.MappingUpdate);
                 break;
@@ -160,14 +124,12 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
     private protected override void OnEnding(KwikException reason)
     {
-        List<TaskCompletionSource> waiting;
         lock (_gate)
         {
             _ended = reason;
-            waiting = [.. _adding.Values];
         }
 
-        waiting.ForEach(added => added.TrySetException(Ended(reason)));
+        _paths.End(Ended(reason));
         _streams.Fail(Ended(reason));
     }
 
@@ -178,50 +140,4 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
         reason.Side,
         $"The session with the client has ended. {reason.Message}",
         reason);
-
-    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
-    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
-
-    private AddPath Describe(SecondaryServer server, int pathId)
-    {
-        long now = Link.Environment.Time.GetUtcNow().ToUnixTimeSeconds();
-        var token = new PathToken
-        {
-            SessionId = ByteString.CopyFrom(Id.ToByteArray(bigEndian: true)),
-            PathId = (uint)pathId,
-            ClientKey = ByteString.CopyFrom(ClientKey.Bytes),
-            NotBefore = now,
-            Expires = now + (long)StatementVerifier.Lifetime.TotalSeconds,
-        };
-        token.ServerKeys.AddRange(server.Pins.Select(pin => ByteString.CopyFrom(pin.Bytes)));
-        var path = new AddPath
-        {
-            PathId = (uint)pathId,
-            Host = server.Host,
-            Port = (uint)server.Port,
-            ServerName = server.ServerName ?? "",
-            PathToken = ByteString.CopyFrom(_signingKey.Sign(new Statement { PathToken = token })),
-        };
-        path.Pins.AddRange(token.ServerKeys);
-        return path;
-    }
-
-    private void OnPathAdded(PathAdded answer)
-    {
-        TaskCompletionSource? added;
-        lock (_gate)
-        {
-            _adding.TryGetValue((int)answer.PathId, out added);
-        }
-
-        if (answer.ErrorCode == 0)
-        {
-            added?.TrySetResult();
-            return;
-        }
-
-        KwikError code = QuicErrors.FromWire((long)answer.ErrorCode);
-        added?.TrySetException(new KwikException(
-            code, KwikErrorSide.Remote, $"The client could not add path {answer.PathId}: {code}.", null, (int)answer.PathId));
-    }
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Threading.Channels;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Streams;
@@ -20,6 +21,10 @@ public abstract class ServerSession : IAsyncDisposable
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ILogger _log;
     private readonly RangeServer? _ranges;
+    private readonly InboundStreams _inbound;
+    private readonly DateTimeOffset _began;
+    private KwikException? _ended;
+    private long _lastHeard;
     private int _closing;
 
     private protected ServerSession(ServerLink link, Guid id)
@@ -28,6 +33,9 @@ public abstract class ServerSession : IAsyncDisposable
         Id = id;
         Pushed = new PushedStreams(link.Connection, link.Environment.Pool);
         _log = link.Options.LoggerFactory.CreateLogger(GetType());
+        _inbound = new InboundStreams(link.Connection, link.Environment.Time, Dispatch);
+        _began = link.Environment.Time.GetUtcNow();
+        _lastHeard = link.Environment.Time.GetTimestamp();
         _ranges = link.Options.ContentProvider is { } provider
             ? new RangeServer(
                 link.Connection, link.Control, provider, Admits, link.Options.MaxRangeRequests, link.Environment.Pool)
@@ -46,10 +54,17 @@ public abstract class ServerSession : IAsyncDisposable
     /// <summary>Ends when the session has, whatever the reason. Never faults.</summary>
     public Task Closed => _closed.Task;
 
+    /// <summary>
+    /// What the session found out by itself. Ends when the session has; 1,024 events are kept, then the oldest go.
+    /// </summary>
+    public ChannelReader<SessionEvent> Events => EventQueue.Reader;
+
     private protected ServerLink Link { get; }
 
     /// <summary>The Internal streams that the application writes.</summary>
     private protected PushedStreams Pushed { get; }
+
+    private protected SessionEventQueue EventQueue { get; } = new();
 
     /// <summary>
     /// Closes the session: what was written to its streams has a bounded time to arrive. May be called twice, from
@@ -57,16 +72,39 @@ public abstract class ServerSession : IAsyncDisposable
     /// </summary>
     public async ValueTask DisposeAsync()
     {
+        await CloseAsync(KwikError.None, "");
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>
+    /// Closes the session as <see cref="DisposeAsync"/> does, and tells the client why: the calls of a primary's client
+    /// fail with <paramref name="code"/>, in a message that contains <paramref name="reason"/>; a secondary's client goes on
+    /// without it. Only the first call's reason is told.
+    /// </summary>
+    /// <param name="code">None: a normal end.</param>
+    /// <param name="reason">For people; at most 512 bytes of UTF-8, what is longer is cut.</param>
+    public async ValueTask CloseAsync(KwikError code, string reason)
+    {
+        ArgumentNullException.ThrowIfNull(reason);
         if (Interlocked.Exchange(ref _closing, 1) == 0)
         {
             await CloseStreamsAsync();
-            Link.Control.Send(new ControlFrame { SessionClose = new SessionClose() });
+            Link.Control.Send(SessionGoodbye.Write(code, reason));
             await Link.Control.CloseAsync(SessionTimeouts.Close, Link.Environment.Time);
+            // The client closes the connection when it has read this; closing it here might overtake what was written.
+            try
+            {
+                await ClosedAsync().WaitAsync(SessionTimeouts.Close, Link.Environment.Time);
+            }
+            catch (TimeoutException)
+            {
+                // A client that does not answer is left without.
+            }
+
             Stop();
         }
 
         await Closed;
-        GC.SuppressFinalize(this);
     }
 
     /// <summary>Ends the session at once.</summary>
@@ -76,15 +114,34 @@ public abstract class ServerSession : IAsyncDisposable
     internal async Task RunAsync(CancellationToken stopping)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, _stop.Token);
-        var inbound = new InboundStreams(Link.Connection, Link.Environment.Time, Dispatch);
-        List<Func<CancellationToken, Task>> loops = [_ => ReceiveControlAsync(), inbound.RunAsync];
+        List<Func<CancellationToken, Task>> loops = [_ => ReceiveControlAsync(), _inbound.RunAsync];
         if (_ranges is not null)
         {
             loops.Add(_ranges.RunAsync);
         }
 
-        await ConnectionLoops.RunAsync(Link.Connection, loops, OnEnded, either.Token);
-        _closed.TrySetResult();
+        try
+        {
+            await ConnectionLoops.RunAsync(Link.Connection, loops, OnEnded, either.Token);
+            await _inbound.JoinAsync();
+            await (_ranges?.JoinAsync() ?? Task.CompletedTask);
+        }
+        finally
+        {
+            EventQueue.Complete();
+            _closed.TrySetResult();
+        }
+    }
+
+    /// <summary>The path between this server and its client, as this server sees it.</summary>
+    private protected PathInfo DescribeOwnPath(int pathId, ServerRole role)
+    {
+        PathState state = _ended is null ? PathState.Active
+            : _ended.Code == KwikError.None ? PathState.Removed
+            : PathState.Dead;
+        TimeProvider time = Link.Environment.Time;
+        DateTimeOffset lastActivity = time.GetUtcNow() - time.GetElapsedTime(Interlocked.Read(ref _lastHeard));
+        return new(pathId, role, Link.Connection.LocalEndPoint, state, _began, lastActivity, null, 0, _inbound.Violations);
     }
 
     /// <summary>True when this client may have these bytes.</summary>
@@ -128,14 +185,19 @@ public abstract class ServerSession : IAsyncDisposable
 
     private void OnEnded(KwikException reason)
     {
+        _ended = reason;
         SessionLog.SessionEnded(_log, Id, RemoteEndPoint, reason.Code, reason.Message);
         OnEnding(reason);
     }
+
+    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
+    private async Task ClosedAsync() => await Closed;
 
     private async Task ReceiveControlAsync()
     {
         while (await Link.Control.ReceiveAsync() is { } frame)
         {
+            Interlocked.Exchange(ref _lastHeard, Link.Environment.Time.GetTimestamp());
             switch (frame.BodyCase)
             {
                 case ControlFrame.BodyOneofCase.Heartbeat:
@@ -162,7 +224,7 @@ public abstract class ServerSession : IAsyncDisposable
                     Synchronise(frame.OffsetSyncRequest);
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
-                    return;
+                    throw SessionGoodbye.Read(frame.SessionClose);
                 case ControlFrame.BodyOneofCase.Authenticate:
                     throw new KwikException(
                         KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, "Authenticate comes once, and first.");

@@ -58,30 +58,37 @@ internal sealed class ContentFetch : IRangeReceiver
         // A path that ended meanwhile was not a source yet when it was removed everywhere.
         if (path.Fault is { } fault)
         {
-            RemovePath(path.Id, fault);
+            RemovePath(path.Id, fault, only: path);
             return;
         }
 
         Pump();
     }
 
-    /// <summary>A server is gone, or does not have the content: others are asked for what it owes.</summary>
-    public void RemovePath(int pathId, KwikException reason)
+    /// <summary>
+    /// A server is gone, or does not have the content: others are asked for what it owes. <paramref name="only"/>: if the
+    /// path still has this connection.
+    /// </summary>
+    public void RemovePath(int pathId, KwikException reason, KwikPath? only = null)
     {
         Source? source;
         List<StreamMapping> lost;
         bool nobodyLeft;
         lock (_gate)
         {
-            if (!_sources.Remove(pathId, out source))
+            if (!_sources.TryGetValue(pathId, out source) || (only is not null && source.Path != only))
             {
                 return;
             }
+
+            _sources.Remove(pathId);
 
             lost = [.. _asked.Values.Where(mapping => mapping.PathId == pathId)];
             lost.ForEach(mapping => _asked.Remove(mapping.RequestId));
             _scheduler.RemoveSource(pathId);
             nobodyLeft = _sources.Count == 0 && !_scheduler.IsComplete && !_ended;
+            // The stream fails: a server that comes back is not asked for it any more.
+            _ended |= nobodyLeft;
         }
 
         Cancel(lost);
@@ -99,6 +106,9 @@ internal sealed class ContentFetch : IRangeReceiver
     /// <summary>A server said no to a request: it is not asked for this content again.</summary>
     public void Refused(int pathId, KwikError error) => RemovePath(pathId, new KwikException(
         error == KwikError.None ? KwikError.Internal : error, KwikErrorSide.Remote, $"Path {pathId} refused ({error}).", null, pathId));
+
+    /// <summary>A server found a request to be one too many: the range is asked of any server that has room.</summary>
+    public void GaveBack(StreamMapping mapping) => ((IRangeReceiver)this).RangeEnded(mapping, KwikError.None);
 
     /// <summary>The stream is closed: nothing more is asked, and what is under way is stopped.</summary>
     public void End()
@@ -126,7 +136,6 @@ internal sealed class ContentFetch : IRangeReceiver
         long readOffset = _stream.Incoming.ReadOffset;
         while (TryAsk(readOffset, out KwikPath? path, out RangeRequest? request))
         {
-            path.CountRequests(1);
             path.Control.Send(new ControlFrame { RangeRequest = request });
         }
     }
@@ -213,7 +222,7 @@ internal sealed class ContentFetch : IRangeReceiver
         (path, request) = (null, null);
         lock (_gate)
         {
-            if (_ended || !_scheduler.TryLease(readOffset, out RangeLease lease, id => _sources[id].Path.TakesRequests))
+            if (_ended || !TryLease(readOffset, out RangeLease lease))
             {
                 return false;
             }
@@ -236,6 +245,23 @@ internal sealed class ContentFetch : IRangeReceiver
         }
 
         return true;
+    }
+
+    /// <summary>A lease together with its place among the outstanding requests of its path.</summary>
+    private bool TryLease(long readOffset, out RangeLease lease)
+    {
+        while (_scheduler.TryLease(readOffset, out lease, id => _sources[id].Path.TakesRequests))
+        {
+            if (_sources[lease.Source].Path.TryTakeRequest())
+            {
+                return true;
+            }
+
+            // Another stream took the last place in between.
+            _scheduler.GiveBack(lease.RequestId);
+        }
+
+        return false;
     }
 
     private void Cancel(List<StreamMapping> mappings)

@@ -99,6 +99,15 @@ internal sealed class RangeServer(
         }
     }
 
+    /// <summary>Waits for the ends of the answers, after <see cref="RunAsync"/>. Their connection has ended, and so they do.</summary>
+    public async Task JoinAsync()
+    {
+        while (_closing.TryDequeue(out Task? closing))
+        {
+            await closing;
+        }
+    }
+
     private RangeRequest? TryDequeue()
     {
         lock (_gate)

@@ -7,23 +7,24 @@ namespace Kwik.Sessions;
 
 /// <summary>
 /// A client's connection to one server, once it is authenticated: its control channel, its heartbeat, and what is known
-/// about it. Safe for concurrent use.
+/// about it. A path that is recovered gets another one. Safe for concurrent use.
 /// </summary>
 internal sealed class KwikPath
 {
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
     private readonly AsyncSignal _busyChanged = new();
-    private PathState _state = PathState.Active;
-    private DateTimeOffset _since;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _lastHeard;
     private TimeSpan? _roundTrip;
     private long _bytesReceived;
     private ulong _heartbeatSequence;
     private long _heartbeatSentAt;
     private int _unanswered;
+    private bool _silent;
     private int _outstanding;
-    private int _violations;
+    private int _limit;
+    private bool _retired;
     private readonly TaskCompletionSource _isolated = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public KwikPath(int id, ServerRole role, ITransportConnection connection, ControlChannel control, int maxRequests, TimeProvider time)
@@ -32,9 +33,8 @@ internal sealed class KwikPath
         Role = role;
         Connection = connection;
         Control = control;
-        MaxRequests = maxRequests;
+        _limit = maxRequests;
         _time = time;
-        _since = time.GetUtcNow();
         _lastHeard = time.GetTimestamp();
     }
 
@@ -46,63 +46,105 @@ internal sealed class KwikPath
 
     public ControlChannel Control { get; }
 
-    /// <summary>Range requests that the server lets be outstanding.</summary>
-    public int MaxRequests { get; }
-
-    /// <summary>Why the path was lost; null while it is alive.</summary>
+    /// <summary>Why the connection ended; null while it lives.</summary>
     public KwikException? Fault { get; private set; }
+
+    /// <summary>What the server said when it closed the session; null when it said nothing.</summary>
+    public KwikException? Goodbye { get; set; }
+
+    /// <summary>The streams that the server opens; null before they are accepted.</summary>
+    public InboundStreams? Inbound { get; set; }
+
+    /// <summary>Streams of the server's that broke a rule.</summary>
+    public int Violations => Inbound?.Violations ?? 0;
 
     /// <summary>Runs when the server takes requests again after as many were outstanding as it allows.</summary>
     public Action? HasRoomAgain { get; set; }
 
-    /// <summary>True while the connection serves.</summary>
-    public bool IsActive
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _state == PathState.Active;
-            }
-        }
-    }
+    /// <summary>Runs when the server falls silent, and when it is heard again.</summary>
+    public Action<PathInput>? Noticed { get; set; }
 
-    /// <summary>True when another range may be asked for.</summary>
+    /// <summary>Runs with each heartbeat.</summary>
+    public Action? Beaten { get; set; }
+
+    /// <summary>True when another range may be asked for; somebody else may be faster.</summary>
     public bool TakesRequests
     {
         get
         {
             lock (_gate)
             {
-                return _state == PathState.Active && _outstanding < MaxRequests;
+                return !_retired && _outstanding < _limit;
             }
         }
     }
 
-    public PathInfo Snapshot()
+    /// <summary>From heartbeats; null before the first answer.</summary>
+    public TimeSpan? RoundTrip
     {
-        lock (_gate)
+        get
         {
-            DateTimeOffset lastActivity = _time.GetUtcNow() - _time.GetElapsedTime(_lastHeard);
-            return new(Id, Role, Connection.RemoteEndPoint, _state, _since, lastActivity, _roundTrip, _bytesReceived);
+            lock (_gate)
+            {
+                return _roundTrip;
+            }
         }
     }
 
-    /// <summary>Ranges were asked for, or their answers ended. Not to be called under a lock.</summary>
-    public void CountRequests(int change)
+    /// <summary>Payload placed into public streams.</summary>
+    public long BytesReceived
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _bytesReceived;
+            }
+        }
+    }
+
+    /// <summary>When something was last heard of the server.</summary>
+    public DateTimeOffset LastActivity
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _time.GetUtcNow() - _time.GetElapsedTime(_lastHeard);
+            }
+        }
+    }
+
+    /// <summary>Takes a place for one more outstanding range, if there is one.</summary>
+    public bool TryTakeRequest()
     {
         bool becameBusy;
-        bool hasRoomAgain;
         lock (_gate)
         {
-            becameBusy = _outstanding == 0 && change > 0;
-            hasRoomAgain = _outstanding >= MaxRequests && _outstanding + change < MaxRequests;
-            _outstanding += change;
+            if (_retired || _outstanding >= _limit)
+            {
+                return false;
+            }
+
+            becameBusy = _outstanding++ == 0;
         }
 
         if (becameBusy)
         {
             _busyChanged.Set();
+        }
+
+        return true;
+    }
+
+    /// <summary>The number of outstanding ranges fell. Not to be called under a lock.</summary>
+    public void CountRequests(int change)
+    {
+        bool hasRoomAgain;
+        lock (_gate)
+        {
+            hasRoomAgain = !_retired && _outstanding >= _limit && _outstanding + change < _limit;
+            _outstanding += change;
         }
 
         if (hasRoomAgain)
@@ -111,10 +153,37 @@ internal sealed class KwikPath
         }
     }
 
+    /// <summary>
+    /// The server found a request to be one too many: no more are outstanding than without it from now on. False when it
+    /// was the only one.
+    /// </summary>
+    public bool TryLowerLimit()
+    {
+        lock (_gate)
+        {
+            if (_outstanding <= 1)
+            {
+                return false;
+            }
+
+            _limit = _outstanding - 1;
+            return true;
+        }
+    }
+
+    /// <summary>Nothing more is asked on this connection.</summary>
+    public void Retire()
+    {
+        lock (_gate)
+        {
+            _retired = true;
+        }
+    }
+
     /// <summary>The server broke a rule; after <see cref="InboundStreams.ViolationLimit"/> times its path is taken out.</summary>
     public void CountViolation()
     {
-        if (Interlocked.Increment(ref _violations) > InboundStreams.ViolationLimit)
+        if (Inbound?.CountViolation() > InboundStreams.ViolationLimit)
         {
             Isolate(new KwikException(
                 KwikError.LimitExceeded,
@@ -148,27 +217,56 @@ internal sealed class KwikPath
     /// <summary>A control frame arrived; an answer to the last heartbeat gives the round trip.</summary>
     public void Heard(HeartbeatAck? ack = null)
     {
+        bool wasSilent;
         lock (_gate)
         {
             _lastHeard = _time.GetTimestamp();
             _unanswered = 0;
+            (wasSilent, _silent) = (_silent, false);
             if (ack?.Sequence == _heartbeatSequence)
             {
                 _roundTrip = _time.GetElapsedTime(_heartbeatSentAt, _lastHeard);
             }
         }
+
+        if (wasSilent)
+        {
+            Noticed?.Invoke(PathInput.Heard);
+        }
     }
 
     /// <summary>The connection has ended.</summary>
-    public void End(PathState state, KwikException reason)
+    public void End(KwikException reason)
     {
         lock (_gate)
         {
-            _state = state;
-            _since = _time.GetUtcNow();
+            _retired = true;
             Fault = reason;
         }
+
+        _ended.TrySetResult();
     }
+
+    /// <summary>
+    /// Says goodbye, and waits a bounded time until the server has heard it: a connection that is closed at once may
+    /// overtake what was written. Nothing is closed yet then.
+    /// </summary>
+    public async Task SayGoodbyeAsync(KwikError code, string reason)
+    {
+        Control.Send(SessionGoodbye.Write(code, reason));
+        await Control.CloseAsync(SessionTimeouts.Close, _time);
+        try
+        {
+            await EndedAsync().WaitAsync(SessionTimeouts.Close, _time);
+        }
+        catch (TimeoutException)
+        {
+            // A server that does not answer is left without.
+        }
+    }
+
+    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
+    private async Task EndedAsync() => await _ended.Task;
 
     /// <summary>
     /// Sends heartbeats until <see cref="SessionTimeouts.MissedHeartbeats"/> of them in a row stay without any sign of
@@ -195,6 +293,8 @@ internal sealed class KwikPath
     private bool TryBeat(out TimeSpan interval)
     {
         Heartbeat heartbeat;
+        bool changed;
+        bool silent;
         lock (_gate)
         {
             interval = _outstanding > 0 ? SessionTimeouts.BusyHeartbeat : SessionTimeouts.IdleHeartbeat;
@@ -203,12 +303,21 @@ internal sealed class KwikPath
                 return false;
             }
 
-            _unanswered++;
+            // Payload is a sign of life too, but is counted under other locks: it is noticed here.
+            silent = _unanswered++ > 0;
+            changed = silent != _silent;
+            _silent = silent;
             heartbeat = new Heartbeat { Sequence = ++_heartbeatSequence };
             _heartbeatSentAt = _time.GetTimestamp();
         }
 
         Control.Send(new ControlFrame { Heartbeat = heartbeat }, urgent: true);
+        if (changed)
+        {
+            Noticed?.Invoke(silent ? PathInput.Silent : PathInput.Heard);
+        }
+
+        Beaten?.Invoke();
         return true;
     }
 

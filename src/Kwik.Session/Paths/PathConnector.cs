@@ -53,7 +53,7 @@ internal static class PathConnector
     private static async Task<Authenticated> ReceiveAnswerAsync(ControlChannel control, IPEndPoint server)
     {
         ControlFrame? frame = await control.ReceiveAsync(ControlCodec.MaxUnauthenticatedFrameSize);
-        return frame?.Authenticated is { SessionId.Length: 16, MaxRangeRequests: <= 65536, Version: Version } answer
+        return frame?.Authenticated is { SessionId.Length: 16, MaxRangeRequests: >= 1 and <= 65536, Version: Version } answer
             ? answer
             : throw new KwikException(
                 KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"{server} did not answer Authenticate as version {Version} does.");

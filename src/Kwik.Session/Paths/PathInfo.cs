@@ -19,8 +19,9 @@ public enum ServerRole
 /// <param name="State">Where the path stands.</param>
 /// <param name="Since">Since when it stands there.</param>
 /// <param name="LastActivity">When something was last heard of the server.</param>
-/// <param name="RoundTrip">From heartbeats; null before the first answer.</param>
-/// <param name="BytesReceived">Payload placed into public streams, bytes.</param>
+/// <param name="RoundTrip">From heartbeats, which clients send; null before the first answer, and where a server looks at its own client.</param>
+/// <param name="BytesReceived">Payload placed into public streams, bytes, over all connections of the path.</param>
+/// <param name="Violations">Streams that the other side of the path opened against a rule, and that were aborted.</param>
 public sealed record PathInfo(
     int Id,
     ServerRole Role,
@@ -29,4 +30,5 @@ public sealed record PathInfo(
     DateTimeOffset Since,
     DateTimeOffset LastActivity,
     TimeSpan? RoundTrip,
-    long BytesReceived);
+    long BytesReceived,
+    int Violations = 0);

@@ -1,5 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net;
-using Google.Protobuf;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Streams;
@@ -7,31 +7,155 @@ using Kwik.Streams;
 namespace Kwik.Sessions;
 
 /// <summary>
-/// The paths of one client session: the limits on them, the connecting, and what became of each. Safe for concurrent use.
+/// The paths of one client session, their states, and the limits on them. Safe for concurrent use.
 /// </summary>
-internal sealed class PathTable(int maxPaths, SessionEnvironment environment, TransportConnectOptions primaryTarget, Guid sessionId)
+internal sealed class PathTable(int maxPaths, TimeProvider time, SessionEventQueue events)
 {
     /// <summary>Addresses that a session ever connects to: a primary must not be able to aim its clients at anybody.</summary>
     public const int MaxAddresses = 32;
 
-    /// <summary>Attempts to connect to a server before it is given up.</summary>
-    public const int MaxAttempts = 3;
+    /// <summary>Removed paths that are still listed; then the one that was announced first is forgotten.</summary>
+    public const int MaxRemoved = 64;
 
     private readonly Lock _gate = new();
-    private readonly SortedDictionary<int, KwikPath> _paths = [];
-    private readonly HashSet<int> _connecting = [];
+    private readonly SortedDictionary<int, PathEntry> _paths = [];
     private readonly HashSet<IPEndPoint> _addresses = [];
-    private readonly List<Task> _tasks = [];
+    private readonly Queue<ControlFrame> _news = [];
 
-    public void Add(KwikPath path)
+    /// <summary>Set when <see cref="TakeNews"/> has something.</summary>
+    public AsyncSignal HasNews { get; } = new();
+
+    /// <summary>The path that is there from the beginning.</summary>
+    public PathEntry AddPrimary(KwikPath path, CancellationTokenSource stop)
     {
+        var entry = new PathEntry(path.Id, path.Role, time.GetUtcNow())
+        {
+            Stop = stop,
+            State = PathState.Active,
+            Connection = path,
+        };
         lock (_gate)
         {
-            _paths.Add(path.Id, path);
+            _paths.Add(path.Id, entry);
+        }
+
+        return entry;
+    }
+
+    /// <summary>Takes a path that the primary announced, within the limits. Nothing has been looked up or sent yet.</summary>
+    /// <exception cref="KwikException">It breaks a rule or a limit.</exception>
+    public PathEntry Announce(AddPath request, HeldToken? token)
+    {
+        if (request.PathId is 0 or > int.MaxValue || request.Port is 0 or > 65535 || request.Host.Length is 0 or > 255
+            || request.Pins.Count is 0 or > 2 || request.Pins.Any(pin => pin.Length != KeyHash.Size)
+            || token is null)
+        {
+            throw Refused(KwikError.MetadataProtocolViolation, $"AddPath {request.PathId} has values out of range.");
+        }
+
+        int pathId = (int)request.PathId;
+        lock (_gate)
+        {
+            if (_paths.ContainsKey(pathId))
+            {
+                throw Refused(KwikError.MetadataProtocolViolation, $"Path {pathId} exists already.");
+            }
+
+            // One that was lost keeps its place: it may come back.
+            if (_paths.Values.Count(path => path.State != PathState.Removed) >= maxPaths)
+            {
+                throw Refused(KwikError.LimitExceeded, $"A session has at most {maxPaths} paths (MaxPaths).");
+            }
+
+            var entry = new PathEntry(pathId, ServerRole.Secondary, time.GetUtcNow())
+            {
+                Announced = request,
+                Token = token,
+            };
+            _paths.Add(pathId, entry);
+            return entry;
         }
     }
 
-    public KwikPath? Find(int pathId)
+    /// <summary>Counts an address that is about to be connected to.</summary>
+    /// <exception cref="KwikException">It is one too many.</exception>
+    public void Reserve(IPEndPoint address)
+    {
+        lock (_gate)
+        {
+            if (_addresses.Count >= MaxAddresses && !_addresses.Contains(address))
+            {
+                throw Refused(KwikError.LimitExceeded, $"A session connects to at most {MaxAddresses} addresses.");
+            }
+
+            _addresses.Add(address);
+        }
+    }
+
+    /// <summary>
+    /// The only way in which the state of a path changes; false when it did not. <paramref name="connection"/>: the one
+    /// that was made, or the one that the input is about, which counts only while it is the present one.
+    /// </summary>
+    public bool TryAdvance(PathEntry path, PathInput input, KwikPath? connection = null)
+    {
+        lock (_gate)
+        {
+            PathState before = path.State;
+            bool isStale = connection is not null && input != PathInput.Connected && connection != path.Connection;
+            if (isStale || !PathStates.TryAdvance(before, input, out PathState next))
+            {
+                return false;
+            }
+
+            if (input == PathInput.Connected && path.Connection is { } earlier)
+            {
+                path.EarlierBytes += earlier.BytesReceived;
+                path.EarlierViolations += earlier.Violations;
+            }
+
+            path.Connection = input == PathInput.Connected ? connection : path.Connection;
+            path.State = next;
+            path.Since = time.GetUtcNow();
+            PathInfo info = path.Describe();
+            // Both queues under the lock: the order of the changes is the order in which they are told.
+            events.Raise(new PathStateChanged(info, before));
+            if (path.Role == ServerRole.Secondary)
+            {
+                TellLocked(path, info);
+            }
+
+            ForgetRemovedLocked();
+        }
+
+        HasNews.Set();
+        return true;
+    }
+
+    /// <summary>The primary wants a path gone. False when there is no such path, or it is going or gone.</summary>
+    public bool TryLeave(int pathId, [NotNullWhen(true)] out PathEntry? path)
+    {
+        lock (_gate)
+        {
+            if (!_paths.TryGetValue(pathId, out path) || path.State == PathState.Removed || path.IsLeaving || pathId == 0)
+            {
+                return false;
+            }
+
+            path.IsLeaving = true;
+            return true;
+        }
+    }
+
+    /// <summary>Forgets a path that never was active.</summary>
+    public void Forget(PathEntry path)
+    {
+        lock (_gate)
+        {
+            _paths.Remove(path.Id);
+        }
+    }
+
+    public PathEntry? Find(int pathId)
     {
         lock (_gate)
         {
@@ -43,140 +167,93 @@ internal sealed class PathTable(int maxPaths, SessionEnvironment environment, Tr
     {
         lock (_gate)
         {
-            return [.. _paths.Values.Select(path => path.Snapshot())];
+            return [.. _paths.Values.Select(path => path.Describe())];
         }
     }
 
+    /// <summary>The secondaries' paths that may be needed again.</summary>
+    public List<PathEntry> Kept()
+    {
+        lock (_gate)
+        {
+            return [.. _paths.Values.Where(path => path is { Role: ServerRole.Secondary, IsLeaving: false, State: not PathState.Removed })];
+        }
+    }
+
+    /// <summary>The connections that data can be asked of, and that stay.</summary>
     public List<KwikPath> Alive()
     {
         lock (_gate)
         {
-            return [.. _paths.Values.Where(path => path.IsActive)];
+            return [.. _paths.Values.Where(path => PathStates.Serves(path.State) && !path.IsLeaving).Select(path => path.Connection!)];
         }
     }
 
-    /// <summary>Keeps a task that <see cref="JoinAsync"/> waits for.</summary>
-    public void Track(Task task)
+    /// <summary>The connection of a path that takes something new now; else null.</summary>
+    public KwikPath? FindServing(int pathId)
     {
         lock (_gate)
         {
-            _tasks.RemoveAll(done => done.IsCompletedSuccessfully);
-            _tasks.Add(task);
+            return _paths.TryGetValue(pathId, out PathEntry? path) && PathStates.Serves(path.State) && !path.IsLeaving
+                ? path.Connection
+                : null;
         }
     }
 
-    /// <summary>Waits for every tracked task; the session has told them to stop.</summary>
-    public Task JoinAsync()
+    /// <summary>Tells the primary something, behind the changes that were there before.</summary>
+    public void Tell(ControlFrame frame)
     {
         lock (_gate)
         {
-            return Task.WhenAll(_tasks);
+            _news.Enqueue(frame);
         }
+
+        HasNews.Set();
     }
 
-    /// <summary>Connects to a server that the primary named, within the limits.</summary>
-    /// <exception cref="KwikException">It may not be connected to, or could not be.</exception>
-    public async Task<KwikPath> ConnectAsync(AddPath request, IPAddress primary, CancellationToken cancellationToken)
-    {
-        // Before anything is looked up or sent: a primary may announce thousands.
-        Reserve(request);
-        try
-        {
-            TransportConnectOptions target = await TargetAsync(request, primary, cancellationToken);
-            Reserve(target.RemoteEndPoint);
-            KwikPath path = await TryConnectAsync(request, target, cancellationToken);
-            Add(path);
-            return path;
-        }
-        finally
-        {
-            lock (_gate)
-            {
-                _connecting.Remove((int)request.PathId);
-            }
-        }
-    }
-
-    private async Task<TransportConnectOptions> TargetAsync(AddPath request, IPAddress primary, CancellationToken cancellationToken)
-    {
-        IPEndPoint address = await AddressResolver.ResolveAsync(request.Host, (int)request.Port, cancellationToken);
-        return PathAddressPolicy.IsAllowed(primary, address.Address)
-            ? primaryTarget with
-            {
-                RemoteEndPoint = address,
-                ServerName = request.ServerName.Length > 0 ? request.ServerName : request.Host,
-                Pins = [.. request.Pins.Select(pin => KeyHash.FromBytes(pin.Span))],
-                AcceptAnyServer = false,
-                InboundBidirectionalStreams = 0,
-            }
-            : throw new KwikException(
-                KwikError.LimitExceeded, KwikErrorSide.Remote, $"A primary at {primary} may not send its clients to {address}.", pathId: 0);
-    }
-
-    private void Reserve(AddPath request)
-    {
-        if (request.PathId is 0 or > int.MaxValue || request.Port is 0 or > 65535 || request.Host.Length is 0 or > 255
-            || request.Pins.Count is 0 or > 2 || request.Pins.Any(pin => pin.Length != KeyHash.Size))
-        {
-            throw new KwikException(
-                KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"AddPath {request.PathId} has values out of range.", pathId: 0);
-        }
-
-        int pathId = (int)request.PathId;
-        lock (_gate)
-        {
-            if (_paths.ContainsKey(pathId) || _connecting.Contains(pathId))
-            {
-                throw new KwikException(
-                    KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"Path {pathId} exists already.", pathId: 0);
-            }
-
-            if (_paths.Values.Count(path => path.IsActive) + _connecting.Count >= maxPaths)
-            {
-                throw new KwikException(
-                    KwikError.LimitExceeded, KwikErrorSide.Remote, $"A session has at most {maxPaths} paths (MaxPaths).", pathId: 0);
-            }
-
-            _connecting.Add(pathId);
-        }
-    }
-
-    private void Reserve(IPEndPoint address)
+    /// <summary>
+    /// What the primary has not been told yet, in order: each change of a state, and with <paramref name="everything"/>
+    /// also what else has moved.
+    /// </summary>
+    public List<ControlFrame> TakeNews(bool everything)
     {
         lock (_gate)
         {
-            if (_addresses.Count >= MaxAddresses && !_addresses.Contains(address))
+            foreach (PathEntry path in _paths.Values)
             {
-                throw new KwikException(
-                    KwikError.LimitExceeded, KwikErrorSide.Remote, $"A session connects to at most {MaxAddresses} addresses.", pathId: 0);
-            }
-
-            _addresses.Add(address);
-        }
-    }
-
-    private async Task<KwikPath> TryConnectAsync(AddPath request, TransportConnectOptions target, CancellationToken cancellationToken)
-    {
-        for (int attempt = 1; ; attempt++)
-        {
-            try
-            {
-                var authenticate = new Authenticate
+                if (everything && path is { Role: ServerRole.Secondary, State: not PathState.Removed }
+                    && path.Describe() is { } now && HasMoved(path.Reported, now))
                 {
-                    Role = Role.Secondary,
-                    SessionId = ByteString.CopyFrom(sessionId.ToByteArray(bigEndian: true)),
-                    PathToken = request.PathToken,
-                };
-                (KwikPath path, _) = await PathConnector.ConnectAsync(
-                    environment, target, (int)request.PathId, authenticate, cancellationToken);
-                return path;
+                    TellLocked(path, now);
+                }
             }
-            catch (KwikException e) when (attempt < MaxAttempts && e.Code is KwikError.PathLost or KwikError.Timeout)
-            {
-                // 100 to 200 ms, then 200 to 400: clients that lost a server together do not come back together.
-                TimeSpan pause = TimeSpan.FromMilliseconds(100 * attempt * (1 + environment.Random.NextDouble()));
-                await Task.Delay(pause, environment.Time, cancellationToken);
-            }
+
+            List<ControlFrame> news = [.. _news];
+            _news.Clear();
+            return news;
         }
     }
+
+    // The last activity is computed from two clocks and is not the same to the tick each time.
+    private static bool HasMoved(PathInfo? last, PathInfo now) =>
+        last is null
+        || last.BytesReceived != now.BytesReceived
+        || last.RoundTrip != now.RoundTrip
+        || now.LastActivity - last.LastActivity > TimeSpan.FromMilliseconds(1);
+
+    private void TellLocked(PathEntry path, PathInfo info)
+    {
+        path.Reported = info;
+        _news.Enqueue(new ControlFrame { PathStatus = PathStatusWire.Write(info, time.GetUtcNow()) });
+    }
+
+    private void ForgetRemovedLocked()
+    {
+        if (_paths.Values.Count(path => path.State == PathState.Removed) > MaxRemoved)
+        {
+            _paths.Remove(_paths.Values.First(path => path.State == PathState.Removed).Id);
+        }
+    }
+
+    private static KwikException Refused(KwikError code, string what) => new(code, KwikErrorSide.Remote, what, pathId: 0);
 }

@@ -123,7 +123,12 @@ public class PushedStreamTests
     /// <summary>What an application does that can write everything itself.</summary>
     private static async Task FillLostAsync(PrimarySession session, KwikStream stream, byte[] content)
     {
-        var lost = (RangeLost)await session.Events.ReadAsync();
+        RangeLost? lost;
+        while ((lost = await session.Events.ReadAsync() as RangeLost) is null)
+        {
+            // Paths that come and go.
+        }
+
         await stream.WriteAtAsync(lost.Offset, content.AsMemory((int)lost.Offset, (int)lost.Length));
         await session.Closed;
     }
