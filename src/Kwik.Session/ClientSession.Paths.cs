@@ -28,6 +28,7 @@ public sealed partial class ClientSession
     /// <summary>What a lost server owed is asked of the others, before anything waits for its connection to close.</summary>
     private void OnPathEnded(PathEntry entry, KwikPath path, KwikException reason)
     {
+        reason = path.Goodbye ?? reason;
         path.End(reason);
         bool isLost = path.Role == ServerRole.Primary ? reason.Code != KwikError.None : MayComeBack(entry, path, reason);
         _paths.TryAdvance(entry, isLost ? PathInput.Lost : PathInput.Remove, path);
@@ -83,7 +84,7 @@ public sealed partial class ClientSession
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
                     path.Goodbye = SessionGoodbye.Read(frame.SessionClose, path.Id);
-                    throw path.Goodbye;
+                    return;
                 case ControlFrame.BodyOneofCase.ContentOffer when path.Role == ServerRole.Primary:
                     OnOffer(frame.ContentOffer);
                     break;

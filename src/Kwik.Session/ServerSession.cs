@@ -23,6 +23,7 @@ public abstract class ServerSession : IAsyncDisposable
     private readonly RangeServer? _ranges;
     private readonly InboundStreams _inbound;
     private readonly DateTimeOffset _began;
+    private KwikException? _goodbye;
     private KwikException? _ended;
     private long _lastHeard;
     private int _closing;
@@ -156,6 +157,7 @@ public abstract class ServerSession : IAsyncDisposable
 
     private void OnEnded(KwikException reason)
     {
+        reason = _goodbye ?? reason;
         _ended = reason;
         SessionLog.SessionEnded(_log, Id, RemoteEndPoint, reason.Code, reason.Message);
         OnEnding(reason);
@@ -192,7 +194,8 @@ public abstract class ServerSession : IAsyncDisposable
                     _ranges?.Cancel(frame.RangeCancel.RequestId);
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
-                    throw SessionGoodbye.Read(frame.SessionClose);
+                    _goodbye = SessionGoodbye.Read(frame.SessionClose);
+                    return;
                 case ControlFrame.BodyOneofCase.Authenticate:
                     throw new KwikException(
                         KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, "Authenticate comes once, and first.");
