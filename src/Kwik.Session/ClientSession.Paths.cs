@@ -14,6 +14,7 @@ public sealed partial class ClientSession
         path.Noticed = input => _paths.TryAdvance(entry, input, path);
         var inbound = new InboundStreams(path.Connection, _environment.Time, (header, stream) => Dispatch(path, header, stream));
         path.Inbound = inbound;
+        path.Budget = FrameBudget.OfPeer(_environment.Time, path.Role == ServerRole.Primary ? _options.MaxPublicStreams : 0);
         List<Func<CancellationToken, Task>> loops = [_ => ReceiveControlAsync(path), inbound.RunAsync, path.BeatAsync];
         if (path.Role == ServerRole.Primary)
         {
@@ -68,7 +69,17 @@ public sealed partial class ClientSession
         while (await path.Control.ReceiveAsync() is { } frame)
         {
             path.Heard(frame.HeartbeatAck);
-            if (path.Role == ServerRole.Primary && TryTakePathFrame(frame))
+            if (!path.Budget!.TryTake())
+            {
+                throw new KwikException(
+                    KwikError.LimitExceeded,
+                    KwikErrorSide.Remote,
+                    $"Path {path.Id} sent more than {FrameBudget.FramesPerSecond} control frames a second.",
+                    null,
+                    path.Id);
+            }
+
+            if (TryTakeRawData(path, frame) || (path.Role == ServerRole.Primary && TryTakePathFrame(frame)))
             {
                 continue;
             }

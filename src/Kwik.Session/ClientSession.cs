@@ -129,6 +129,8 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     void IStreamOwner.StreamClosed(KwikStream stream)
     {
         _streams.Remove(stream);
+        // Its offer: the limit of public streams bounds these.
+        _primary.Budget?.GiveBack();
         ContentFetch? fetch;
         lock (_gate)
         {

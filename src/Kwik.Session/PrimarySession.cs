@@ -71,7 +71,12 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
         return ValueTask.CompletedTask;
     }
 
-    void IStreamOwner.StreamClosed(KwikStream stream) => _streams.Remove(stream);
+    void IStreamOwner.StreamClosed(KwikStream stream)
+    {
+        _streams.Remove(stream);
+        // The client's StreamClosed: the limit of public streams bounds these.
+        Budget.GiveBack();
+    }
 
     private protected override bool Admits(RangeRequest request)
     {
@@ -125,10 +130,4 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     }
 
     private protected override Task CloseStreamsAsync() => _streams.CloseAsync();
-
-    private static KwikException Ended(KwikException reason) => new(
-        reason.Code == KwikError.None ? KwikError.Cancelled : reason.Code,
-        reason.Side,
-        $"The session with the client has ended. {reason.Message}",
-        reason);
 }
