@@ -14,6 +14,7 @@ public sealed partial class ClientSession
         path.Noticed = input => _paths.TryAdvance(entry, input, path);
         var inbound = new InboundStreams(path.Connection, _environment.Time, (header, stream) => Dispatch(path, header, stream));
         path.Inbound = inbound;
+        path.Budget = FrameBudget.OfPeer(_environment.Time, path.Role == ServerRole.Primary ? _options.MaxPublicStreams : 0);
         List<Func<CancellationToken, Task>> loops =
             [_ => ReceiveControlAsync(path), inbound.RunAsync, path.BeatAsync, path.AwaitIsolationAsync];
         if (path.Role == ServerRole.Primary)
@@ -30,6 +31,7 @@ public sealed partial class ClientSession
     /// <summary>What a lost server owed is asked of the others, before anything waits for its connection to close.</summary>
     private void OnPathEnded(PathEntry entry, KwikPath path, KwikException reason)
     {
+        reason = path.Goodbye ?? reason;
         path.End(reason);
         bool isLost = path.Role == ServerRole.Primary ? reason.Code != KwikError.None : MayComeBack(entry, path, reason);
         _paths.TryAdvance(entry, isLost ? PathInput.Lost : PathInput.Remove, path);
@@ -71,7 +73,17 @@ public sealed partial class ClientSession
         while (await path.Control.ReceiveAsync() is { } frame)
         {
             path.Heard(frame.HeartbeatAck);
-            if (path.Role == ServerRole.Primary && TryTakePathFrame(frame))
+            if (!path.Budget!.TryTake())
+            {
+                throw new KwikException(
+                    KwikError.LimitExceeded,
+                    KwikErrorSide.Remote,
+                    $"Path {path.Id} sent more than {FrameBudget.FramesPerSecond} control frames a second.",
+                    null,
+                    path.Id);
+            }
+
+            if (TryTakeRawData(path, frame) || (path.Role == ServerRole.Primary && TryTakePathFrame(frame)))
             {
                 continue;
             }
@@ -87,7 +99,7 @@ public sealed partial class ClientSession
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
                     path.Goodbye = SessionGoodbye.Read(frame.SessionClose, path.Id);
-                    throw path.Goodbye;
+                    return;
                 case ControlFrame.BodyOneofCase.ContentOffer when path.Role == ServerRole.Primary:
                     OnOffer(frame.ContentOffer);
                     break;

@@ -215,6 +215,7 @@ public sealed partial class ClientSession
         _options.PathRecoveryTime > TimeSpan.Zero
         && !path.IsLeaving
         && !path.Stop.IsCancellationRequested
+        && Volatile.Read(ref _closing) == 0
         && connection.Goodbye is null
         && !connection.IsIsolated
         && reason.Code is KwikError.None or KwikError.PathLost or KwikError.Timeout or KwikError.Cancelled or KwikError.Internal;

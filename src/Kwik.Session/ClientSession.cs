@@ -136,6 +136,8 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         _streams.Remove(stream);
         _secondaries.CloseTarget(stream.Id);
         _offsets.Forget(stream.Id);
+        // Its offer: the limit of public streams bounds these.
+        _primary.Budget?.GiveBack();
         ContentFetch? fetch;
         lock (_gate)
         {

@@ -73,7 +73,12 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
     Task<SecondaryStream> IStreamOwner.OpenSecondaryAsync(CancellationToken cancellationToken) => Pushed.OpenAsync(cancellationToken);
 
-    void IStreamOwner.StreamClosed(KwikStream stream) => _streams.Remove(stream);
+    void IStreamOwner.StreamClosed(KwikStream stream)
+    {
+        _streams.Remove(stream);
+        // The client's StreamClosed: the limit of public streams bounds these.
+        Budget.GiveBack();
+    }
 
     private protected override bool Admits(RangeRequest request)
     {
@@ -134,10 +139,4 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     }
 
     private protected override Task CloseStreamsAsync() => _streams.CloseAsync();
-
-    private static KwikException Ended(KwikException reason) => new(
-        reason.Code == KwikError.None ? KwikError.Cancelled : reason.Code,
-        reason.Side,
-        $"The session with the client has ended. {reason.Message}",
-        reason);
 }

@@ -7,7 +7,7 @@ namespace Kwik.Sessions;
 /// <summary>
 /// A client on a secondary server: it is served the ranges that it asks for, as far as its primary granted them.
 /// </summary>
-public sealed class SecondarySession : ServerSession
+public sealed partial class SecondarySession : ServerSession
 {
     /// <summary>Grants remembered for a client: as many as it may have public streams.</summary>
     private const int MaxGrants = 1024;
@@ -72,6 +72,7 @@ public sealed class SecondarySession : ServerSession
                 if (content.StreamId == closed.KwikStreamId)
                 {
                     _grants.Remove(content);
+                    Budget.GiveBack();
                 }
             }
         }

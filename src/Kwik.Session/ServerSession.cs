@@ -15,7 +15,7 @@ internal sealed record ServerLink(
 /// One client, seen from a server. Which kind of server it is, is the type: a <see cref="SecondarySession"/> has no way
 /// to open a public stream. Safe for concurrent use.
 /// </summary>
-public abstract class ServerSession : IAsyncDisposable
+public abstract partial class ServerSession : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -23,6 +23,7 @@ public abstract class ServerSession : IAsyncDisposable
     private readonly RangeServer? _ranges;
     private readonly InboundStreams _inbound;
     private readonly DateTimeOffset _began;
+    private KwikException? _goodbye;
     private KwikException? _ended;
     private long _lastHeard;
     private int _closing;
@@ -33,12 +34,14 @@ public abstract class ServerSession : IAsyncDisposable
         Id = id;
         Pushed = new PushedStreams(link.Connection, link.Environment.Pool);
         _log = link.Options.LoggerFactory.CreateLogger(GetType());
+        Budget = FrameBudget.OfPeer(link.Environment.Time, link.Options.MaxPublicStreams);
+        _rawBudget = new FrameBudget(link.Environment.Time, FrameBudget.RawDataPerSecond, FrameBudget.RawDataPerSecond);
         _inbound = new InboundStreams(link.Connection, link.Environment.Time, Dispatch);
         _began = link.Environment.Time.GetUtcNow();
         _lastHeard = link.Environment.Time.GetTimestamp();
         _ranges = link.Options.ContentProvider is { } provider
             ? new RangeServer(
-                link.Connection, link.Control, provider, Admits, link.Options.MaxRangeRequests, link.Environment.Pool)
+                link.Connection, link.Control, provider, Admits, Budget, link.Options.MaxRangeRequests, link.Environment.Pool)
             : null;
     }
 
@@ -128,6 +131,7 @@ public abstract class ServerSession : IAsyncDisposable
         }
         finally
         {
+            _rawData.Complete();
             EventQueue.Complete();
             _closed.TrySetResult();
         }
@@ -185,6 +189,7 @@ public abstract class ServerSession : IAsyncDisposable
 
     private void OnEnded(KwikException reason)
     {
+        reason = _goodbye ?? reason;
         _ended = reason;
         SessionLog.SessionEnded(_log, Id, RemoteEndPoint, reason.Code, reason.Message);
         OnEnding(reason);
@@ -198,6 +203,17 @@ public abstract class ServerSession : IAsyncDisposable
         while (await Link.Control.ReceiveAsync() is { } frame)
         {
             Interlocked.Exchange(ref _lastHeard, Link.Environment.Time.GetTimestamp());
+            if (!Budget.TryTake())
+            {
+                throw new KwikException(
+                    KwikError.LimitExceeded, KwikErrorSide.Remote, $"More than {FrameBudget.FramesPerSecond} control frames a second came.");
+            }
+
+            if (TryTakeRawData(frame))
+            {
+                continue;
+            }
+
             switch (frame.BodyCase)
             {
                 case ControlFrame.BodyOneofCase.Heartbeat:
@@ -224,7 +240,8 @@ public abstract class ServerSession : IAsyncDisposable
                     Synchronise(frame.OffsetSyncRequest);
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
-                    throw SessionGoodbye.Read(frame.SessionClose);
+                    _goodbye = SessionGoodbye.Read(frame.SessionClose);
+                    return;
                 case ControlFrame.BodyOneofCase.Authenticate:
                     throw new KwikException(
                         KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, "Authenticate comes once, and first.");

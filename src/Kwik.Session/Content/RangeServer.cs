@@ -14,6 +14,7 @@ internal sealed class RangeServer(
     ControlChannel control,
     IContentProvider provider,
     Func<RangeRequest, bool> admits,
+    FrameBudget budget,
     int maxRequests,
     LeasePool pool)
 {
@@ -138,6 +139,8 @@ internal sealed class RangeServer(
         try
         {
             await SendAsync(content, (long)(request.Offset + request.Length), answer, cancellationToken);
+            // The number of outstanding requests bounds these.
+            budget.GiveBack();
         }
         catch (KwikException)
         {

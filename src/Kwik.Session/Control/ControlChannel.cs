@@ -16,13 +16,15 @@ internal sealed class ControlChannel
     private readonly ITransportStream _stream;
     private readonly Lock _gate = new();
     private readonly Queue<byte[]> _urgent = new();
-    private readonly Queue<byte[]> _normal = new();
+    private readonly Queue<(byte[] Bytes, int RawSize)> _normal = new();
     private readonly AsyncSignal _queued = new();
     private readonly Task _writing;
     private readonly byte[] _buffer = new byte[4096];
     private int _start;
     private int _end;
     private int _queuedBytes;
+    private int _rawBytes;
+    private TaskCompletionSource? _rawRoom;
     private bool _closing;
 
     public ControlChannel(ITransportStream stream)
@@ -47,6 +49,37 @@ internal sealed class ControlChannel
     /// read for so long that the queue is full has its stream aborted; the reader of this channel learns it.
     /// </summary>
     public void Send(ControlFrame frame, bool urgent = false) => Enqueue(ControlCodec.Encode(frame), urgent);
+
+    /// <summary>Queues raw data; false when too much of it waits, or the stream has ended.</summary>
+    public bool TrySendRaw(ControlFrame frame)
+    {
+        byte[] bytes = ControlCodec.Encode(frame);
+        lock (_gate)
+        {
+            return !_closing && TryEnqueueRawLocked(bytes);
+        }
+    }
+
+    /// <summary>Queues raw data, waiting while too much of it waits; false when the stream has ended.</summary>
+    public async ValueTask<bool> SendRawAsync(ControlFrame frame, CancellationToken cancellationToken)
+    {
+        byte[] bytes = ControlCodec.Encode(frame);
+        while (true)
+        {
+            TaskCompletionSource room;
+            lock (_gate)
+            {
+                if (_closing || TryEnqueueRawLocked(bytes))
+                {
+                    return !_closing;
+                }
+
+                room = _rawRoom ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+
+            await WaitAsync(room).WaitAsync(cancellationToken);
+        }
+    }
 
     /// <summary>The next frame; null when the peer ended the stream.</summary>
     /// <exception cref="KwikException">The connection ended, or the peer sent what no correct peer sends.</exception>
@@ -85,11 +118,7 @@ internal sealed class ControlChannel
     /// <summary>Writes what is queued, then ends our side of the stream; a peer that does not read is not waited for. Never throws.</summary>
     public async Task CloseAsync(TimeSpan timeout, TimeProvider time)
     {
-        lock (_gate)
-        {
-            _closing = true;
-        }
-
+        Close(andForget: false);
         _queued.Set();
         try
         {
@@ -120,16 +149,21 @@ internal sealed class ControlChannel
             if (_queuedBytes <= MaxQueuedBytes)
             {
                 _queuedBytes += bytes.Length;
-                (urgent ? _urgent : _normal).Enqueue(bytes);
+                if (urgent)
+                {
+                    _urgent.Enqueue(bytes);
+                }
+                else
+                {
+                    _normal.Enqueue((bytes, 0));
+                }
+
                 _queued.Set();
                 return;
             }
-
-            _closing = true;
-            _urgent.Clear();
-            _normal.Clear();
         }
 
+        Close(andForget: true);
         Abort(KwikError.LimitExceeded);
         _queued.Set();
     }
@@ -138,19 +172,8 @@ internal sealed class ControlChannel
     {
         try
         {
-            while (true)
+            while (TryDequeue(out byte[]? next))
             {
-                byte[]? next;
-                lock (_gate)
-                {
-                    if (!_urgent.TryDequeue(out next) && !_normal.TryDequeue(out next) && _closing)
-                    {
-                        break;
-                    }
-
-                    _queuedBytes -= next?.Length ?? 0;
-                }
-
                 await (next is null ? _queued.WaitAsync(CancellationToken.None) : _stream.WriteAsync(next));
             }
 
@@ -159,14 +182,74 @@ internal sealed class ControlChannel
         catch (KwikException)
         {
             // The connection ended; whoever reads this channel learns why.
-            lock (_gate)
+            Close(andForget: true);
+        }
+    }
+
+    /// <summary>The next frame to write, null when there is none now; false when there will be none.</summary>
+    private bool TryDequeue(out byte[]? next)
+    {
+        TaskCompletionSource? room = null;
+        lock (_gate)
+        {
+            int rawSize = 0;
+            if (!_urgent.TryDequeue(out next))
             {
-                _closing = true;
+                bool any = _normal.TryDequeue(out (byte[] Bytes, int RawSize) entry);
+                if (!any && _closing)
+                {
+                    return false;
+                }
+
+                (next, rawSize) = any ? entry : (null, 0);
+            }
+
+            _queuedBytes -= next?.Length ?? 0;
+            _rawBytes -= rawSize;
+            if (rawSize > 0)
+            {
+                (room, _rawRoom) = (_rawRoom, null);
+            }
+        }
+
+        room?.TrySetResult();
+        return true;
+    }
+
+    private void Close(bool andForget)
+    {
+        TaskCompletionSource? room;
+        lock (_gate)
+        {
+            _closing = true;
+            (room, _rawRoom) = (_rawRoom, null);
+            if (andForget)
+            {
                 _urgent.Clear();
                 _normal.Clear();
             }
         }
+
+        room?.TrySetResult();
     }
+
+    private bool TryEnqueueRawLocked(byte[] bytes)
+    {
+        int rawSize = bytes.Length + RawDataInbox.Overhead;
+        if (_rawBytes + rawSize > RawDataInbox.MaxWaiting || _queuedBytes > MaxQueuedBytes)
+        {
+            return false;
+        }
+
+        _rawBytes += rawSize;
+        _queuedBytes += bytes.Length;
+        _normal.Enqueue((bytes, rawSize));
+        _queued.Set();
+        return true;
+    }
+
+    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
+    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
 
     private async ValueTask<int> FillAsync()
     {

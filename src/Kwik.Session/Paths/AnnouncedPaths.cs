@@ -149,6 +149,16 @@ internal sealed class AnnouncedPaths(TimeProvider time, SessionEventQueue events
         }
     }
 
+    /// <summary>Checks that a client speaks of a path that it was told.</summary>
+    /// <exception cref="KwikException">It was never announced.</exception>
+    public void RequireAnnounced(uint pathId)
+    {
+        lock (_gate)
+        {
+            FindLocked(pathId);
+        }
+    }
+
     /// <summary>True for a path that the client has not removed.</summary>
     public bool Has(int pathId)
     {

@@ -40,7 +40,7 @@ internal sealed class HeldToken
     /// <summary>Null for bytes that are no token for this path of this session, or one that lives no time between 1 s and a day.</summary>
     public static HeldToken? TryRead(ByteString bytes, Guid sessionId, uint pathId, TimeProvider time) =>
         bytes.Length <= MaxSize
-        && ProtoMessage.TryParse(SignedStatement.Parser, bytes.Span) is { } signed
+        && ProtoMessage.TryParse(SignedStatement.Parser, bytes.Span) is { Signature.Length: 64 } signed
         && ProtoMessage.TryParse(Statement.Parser, signed.Statement.Span)?.PathToken is { } token
         && token.PathId == pathId
         && token.SessionId.Span.SequenceEqual(sessionId.ToByteArray(bigEndian: true))

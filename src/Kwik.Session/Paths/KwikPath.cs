@@ -34,6 +34,7 @@ internal sealed class KwikPath
         Connection = connection;
         Control = control;
         _limit = maxRequests;
+        CarryBudget = new FrameBudget(time, FrameBudget.CarriedPerSecond, FrameBudget.CarriedPerSecond);
         _time = time;
         _lastHeard = time.GetTimestamp();
     }
@@ -45,6 +46,12 @@ internal sealed class KwikPath
     public ITransportConnection Connection { get; }
 
     public ControlChannel Control { get; }
+
+    /// <summary>What the server may send on this connection; set before anything is received.</summary>
+    public FrameBudget? Budget { get; set; }
+
+    /// <summary>Raw data that is carried to the server.</summary>
+    public FrameBudget CarryBudget { get; }
 
     /// <summary>Why the connection ended; null while it lives.</summary>
     public KwikException? Fault { get; private set; }
