@@ -24,9 +24,12 @@ internal sealed class SimulatedDeployment(SimulatedWorld world) : IAsyncDisposab
     public SessionEnvironment On(SimulatedHost host) => new(host.Transport, host.Time, new Random(world.Seed), Pool);
 
     /// <summary>Starts the primary; <paramref name="serve"/> runs for each of its sessions.</summary>
-    public async Task StartPrimaryAsync(IContentProvider? content, Func<PrimarySession, Task> serve)
+    public async Task StartPrimaryAsync(
+        IContentProvider? content,
+        Func<PrimarySession, Task> serve,
+        Func<KwikListenerOptions, KwikListenerOptions>? change = null)
     {
-        KwikListener listener = await ListenAsync(PrimaryHost, ServerRole.Primary, content);
+        KwikListener listener = await ListenAsync(PrimaryHost, ServerRole.Primary, content, change);
         _serving.Add(AcceptAsync(listener, session => serve((PrimarySession)session)));
     }
 
@@ -63,7 +66,8 @@ internal sealed class SimulatedDeployment(SimulatedWorld world) : IAsyncDisposab
         _signingKey.Dispose();
     }
 
-    private async Task<KwikListener> ListenAsync(SimulatedHost host, ServerRole role, IContentProvider? content)
+    private async Task<KwikListener> ListenAsync(
+        SimulatedHost host, ServerRole role, IContentProvider? content, Func<KwikListenerOptions, KwikListenerOptions>? change = null)
     {
         var options = new KwikListenerOptions
         {
@@ -74,7 +78,7 @@ internal sealed class SimulatedDeployment(SimulatedWorld world) : IAsyncDisposab
             TrustedPrimaries = [_signingKey.PublicKey],
             ContentProvider = content,
         };
-        KwikListener listener = await KwikListener.ListenAsync(options, On(host), CancellationToken.None);
+        KwikListener listener = await KwikListener.ListenAsync(change?.Invoke(options) ?? options, On(host), CancellationToken.None);
         _listeners.Add(listener);
         return listener;
     }
