@@ -22,7 +22,10 @@ internal static class AllocationGate
             ("frame decode", () => frames.Decode()),
             ("mapping lookup", () => mappings.Lookup()),
             ("aggregator, in order", () => aggregator.InOrder()),
-            ("aggregator, four sources", () => aggregator.FourSourcesInterleaved()),
+            ("aggregator, four sources", () => aggregator.FourSources()),
+            ("aggregator, four sources, positioned", () => aggregator.FourSourcesPositioned()),
+            ("aggregator, in order, read", () => aggregator.ReadInOrder()),
+            ("aggregator, four sources, read", () => aggregator.ReadFourSources()),
         ];
         bool passed = true;
         foreach ((string name, Action body) in bodies)

@@ -147,16 +147,28 @@ public sealed class OffsetAggregatorMemoryTests
         Assert.Equal((0L, 0L, 0L), (aggregator.BufferedBytes, aggregator.AllocatedBytes, _pool.Outstanding));
     }
 
-    [Fact]
-    public void AcceptAndTakeNext_InSteadyState_AllocateNothing()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AcceptAndTake_InSteadyState_AllocateNothing(bool positioned)
     {
         OffsetAggregator aggregator = new(Options, _pool);
-        Pump(aggregator, rounds: 100);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Pump(aggregator, rounds: 100);
+        if (positioned)
+        {
+            aggregator.DeliverAnywhere();
+        }
 
-        // The pool may allocate a node when it is used from several threads, which it is not here.
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        Pump(aggregator, rounds: 100);
+        long least = long.MaxValue;
+        for (int attempt = 0; attempt < 10; attempt++)
+        {
+            // A collection, which other tests may cause, charges this thread with the rest of its allocation quantum.
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Pump(aggregator, rounds: 100);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
         Assert.Equal(0, _pool.Outstanding);
     }
 
@@ -168,9 +180,13 @@ public sealed class OffsetAggregatorMemoryTests
             for (int i = 3; i >= 0; i--)
             {
                 Accept(aggregator, i, start + (i * 10_000), 10_000);
+                if (aggregator.IsPositioned)
+                {
+                    aggregator.TakeAny(out _)!.Return();
+                }
             }
 
-            while (aggregator.TakeNext() is { } piece)
+            while (!aggregator.IsPositioned && aggregator.TakeNext() is { } piece)
             {
                 piece.Return();
             }
