@@ -208,18 +208,9 @@ public sealed class ControlLimitTests
             var data = new byte[request.Length];
             await bytes!.ReadAsync((long)request.Offset, data, CancellationToken.None);
             ITransportStream internalStream = await primary.Connection.OpenStreamAsync(bidirectional: false, CancellationToken.None);
-            await using var answer = new SecondaryStream(
-                internalStream, deployment.Pool, stream.Id, (long)request.Offset, (long)request.RequestId);
-            for (int sent = 0; sent < data.Length;)
-            {
-                int length = Math.Min(FrameWriter.PayloadSize, data.Length - sent);
-                Lease frame = answer.RentFrame(length);
-                data.AsSpan(sent, length).CopyTo(frame.Free.Span);
-                frame.Extend(length);
-                await answer.WriteAsync(frame);
-                sent += length;
-            }
-
+            await using var answer = new SecondaryStream(internalStream, deployment.Pool);
+            answer.Answer(stream.Id, (long)request.Offset, (long)request.RequestId);
+            await answer.WriteAsync(data);
             await answer.CompleteAsync();
             served += data.Length;
         }

@@ -12,9 +12,9 @@ public class SecondaryIsolationTests
     private static readonly byte[] Payload = [1, 2, 3, 4, 5, 6, 7, 8];
 
     [Theory]
-    [InlineData(StreamType.Main)]
-    [InlineData(StreamType.Error)]
-    [InlineData(StreamType.Control)]
+    [InlineData((int)StreamType.Main)]
+    [InlineData((int)StreamType.Error)]
+    [InlineData((int)StreamType.Control)]
     public void Secondary_OpensWhatOnlyOthersMay_IsRefusedAndTheApplicationNoticesNothing(int type) => Refused(
         async (client, streamId) => await client.OpenAsync((StreamType)type), KwikError.SecondaryStreamIsolation);
 
