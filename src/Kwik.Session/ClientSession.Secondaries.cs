@@ -46,12 +46,18 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
 
     void ISecondaryStreamOwner.StreamEnded(InboundSecondaryStream source, KwikException? fault, RecoveryAction? action)
     {
-        if (action == RecoveryAction.IgnoreStream)
+        bool isIgnored = action == RecoveryAction.IgnoreStream;
+        if (isIgnored && (source.Request is null || source.HasDropped || source.Offset < source.Request.End))
         {
             return;
         }
 
-        if (source.Request is { } mapping)
+        if (isIgnored)
+        {
+            // Everything had come.
+            source.Request!.Receiver.RangeEnded(source.Request, KwikError.None);
+        }
+        else if (source.Request is { } mapping)
         {
             EndRequest(source, mapping, fault, action);
         }

@@ -44,6 +44,10 @@ internal sealed class MemoryContent : IContentProvider
 
     private ContentRoot? Claims { get; init; }
 
+    public byte[] Slice(long offset, int length) => _bytes.AsSpan((int)offset, length).ToArray();
+
+    public bool BeginsWith(ReadOnlySpan<byte> bytes) => _bytes.AsSpan().StartsWith(bytes);
+
     public bool Is(ReadOnlySpan<byte> bytes) => bytes.SequenceEqual(_bytes);
 
     public ValueTask<IContent?> OpenAsync(ContentRoot root, CancellationToken cancellationToken) =>

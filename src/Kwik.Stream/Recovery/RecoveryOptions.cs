@@ -30,7 +30,7 @@ public sealed record RecoveryOptions
     public IReadOnlyList<RecoveryRule> Rules { get; init; } = DefaultRules;
 
     /// <summary>
-    /// A fault once may be an accident, twice it is the server: then it is taken out. A hole is asked for twice before the
+    /// A fault once may be an accident, twice it is the server: then it is taken out, and where it is the primary, the
     /// stream is given up.
     /// </summary>
     public static IReadOnlyList<RecoveryRule> DefaultRules { get; } =
@@ -45,10 +45,9 @@ public sealed record RecoveryOptions
         new(KwikError.FinalSize, RecoveryAction.IsolateSource),
         new(KwikError.Timeout, RecoveryAction.RequestRetransmission),
         new(KwikError.AggregationTimeout, RecoveryAction.RequestRetransmission),
-        new(KwikError.AggregationTimeout, RecoveryAction.RequestRetransmission),
-        new(KwikError.AggregationTimeout, RecoveryAction.CloseStream),
+        new(KwikError.AggregationTimeout, RecoveryAction.IsolateSource),
         new(KwikError.OffsetSyncFailure, RecoveryAction.RequestRetransmission),
-        new(KwikError.OffsetSyncFailure, RecoveryAction.CloseStream),
+        new(KwikError.OffsetSyncFailure, RecoveryAction.IsolateSource),
     ];
 
     /// <summary>Checks the ranges above, and that each rule's action is one for its error.</summary>

@@ -65,7 +65,7 @@ internal sealed partial class SecondaryStreamHandler(
             source.Advance(fault is null ? SecondaryStreamInput.Finished : SecondaryStreamInput.Failed);
             if (mappings.Unmap(source))
             {
-                owner.StreamEnded(source, fault, action);
+                owner.StreamEnded(source, fault is null ? null : Locate(fault, source), action);
             }
         }
     }
@@ -170,6 +170,12 @@ internal sealed partial class SecondaryStreamHandler(
         Interlocked.Increment(ref _violations);
         owner.RuleBroken(pathId, fault);
     }
+
+    /// <summary>The frame reader does not know whose stream it reads.</summary>
+    private static KwikException Locate(KwikException fault, InboundSecondaryStream source) =>
+        fault.PathId is null || fault.StreamId is null
+            ? new(fault.Code, fault.Side, fault.Message, fault, source.Id.PathId, source.StreamId)
+            : fault;
 
     private static KwikException Fault(KwikError code, InboundSecondaryStream source, string what) => new(
         code,

@@ -90,8 +90,8 @@ internal sealed class RogueSecondary : IAsyncDisposable
     /// <summary>One client of the rogue.</summary>
     internal sealed class Client(ITransportConnection connection, ControlChannel control)
     {
-        /// <summary>Answers heartbeats and hands on range requests, until the client is gone.</summary>
-        public async Task ReceiveAsync(Func<RangeRequest, Task>? asked = null)
+        /// <summary>Answers heartbeats and hands on range requests and questions about holes, until the client is gone.</summary>
+        public async Task ReceiveAsync(Func<RangeRequest, Task>? asked = null, Action<OffsetSyncRequest>? missed = null)
         {
             while (await control.ReceiveAsync() is { } frame)
             {
@@ -102,6 +102,10 @@ internal sealed class RogueSecondary : IAsyncDisposable
                 else if (frame.RangeRequest is { } request && asked is not null)
                 {
                     await asked(request);
+                }
+                else if (frame.OffsetSyncRequest is { } question)
+                {
+                    missed?.Invoke(question);
                 }
                 else if (frame.SessionClose is not null)
                 {
