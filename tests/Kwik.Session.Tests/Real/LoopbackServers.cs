@@ -22,21 +22,40 @@ internal sealed class LoopbackServers : IAsyncDisposable
     /// stream of its own, unless <paramref name="serve"/> does something else.
     /// </summary>
     public static async Task<LoopbackServers> StartAsync(
-        MemoryContent? content, MemoryContent[] replicas, Func<PrimarySession, Task>? serve = null)
+        MemoryContent? content, MemoryContent[] replicas, Func<PrimarySession, Task>? serve = null) =>
+        await StartAsync(
+            content,
+            replicas,
+            (session, secondaries) => serve?.Invoke(session) ?? OfferAsync(session, content!.Offer, secondaries));
+
+    /// <summary>Starts the servers, whose sessions do what the functions say; null: a secondary waits for the end.</summary>
+    public static async Task<LoopbackServers> StartAsync(
+        MemoryContent? content,
+        MemoryContent[] replicas,
+        Func<PrimarySession, List<SecondaryServer>, Task> servePrimary,
+        Func<SecondarySession, Task>? serveSecondary = null)
     {
         var servers = new LoopbackServers();
         var secondaries = new List<SecondaryServer>();
         foreach (MemoryContent replica in replicas)
         {
-            KwikListener listener = await servers.ListenAsync(ServerRole.Secondary, replica, session => session.Closed);
+            KwikListener listener = await servers.ListenAsync(ServerRole.Secondary, replica, session => serveSecondary?.Invoke((SecondarySession)session) ?? session.Closed);
             secondaries.Add(new SecondaryServer("127.0.0.1", listener.LocalEndPoint.Port, [listener.Pin]));
         }
 
         await servers.ListenAsync(
             ServerRole.Primary,
             content,
-            session => serve?.Invoke((PrimarySession)session) ?? OfferAsync((PrimarySession)session, content!.Offer, secondaries));
+            session => servePrimary((PrimarySession)session, secondaries));
         return servers;
+    }
+
+    /// <summary>Stops a secondary, with all its sessions, and starts it again at the same address and with the same key.</summary>
+    public async Task RestartSecondaryAsync(int index, MemoryContent replica)
+    {
+        IPEndPoint address = _listeners[index].LocalEndPoint;
+        await _listeners[index].DisposeAsync().WithinAsync();
+        _listeners[index] = await ListenAsync(ServerRole.Secondary, replica, session => session.Closed, index, address);
     }
 
     public Task<ClientSession> ConnectAsync(Func<KwikClientOptions, KwikClientOptions>? change = null)
@@ -69,21 +88,26 @@ internal sealed class LoopbackServers : IAsyncDisposable
         await session.Closed;
     }
 
-    private async Task<KwikListener> ListenAsync(ServerRole role, IContentProvider? content, Func<ServerSession, Task> serve)
+    private async Task<KwikListener> ListenAsync(
+        ServerRole role, IContentProvider? content, Func<ServerSession, Task> serve, int? index = null, IPEndPoint? address = null)
     {
         KwikListener listener = await KwikListener.ListenAsync(
             new KwikListenerOptions
             {
                 Role = role,
-                ListenEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
-                Certificate = TestCertificates.SelfSigned($"server {_listeners.Count}"),
+                ListenEndPoint = address ?? new IPEndPoint(IPAddress.Loopback, 0),
+                Certificate = TestCertificates.SelfSigned($"server {index ?? _listeners.Count}"),
                 SigningKey = role == ServerRole.Primary ? _signingKey : null,
                 TrustedPrimaries = [_signingKey.PublicKey],
                 ContentProvider = content,
             },
             Environment,
             CancellationToken.None);
-        _listeners.Add(listener);
+        if (index is null)
+        {
+            _listeners.Add(listener);
+        }
+
         _serving.Add(AcceptAsync(listener, serve));
         return listener;
     }

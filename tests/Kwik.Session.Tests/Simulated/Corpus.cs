@@ -34,14 +34,14 @@ internal static class Corpus
         [.. Varint(((ulong)number << 3) | 2), .. Varint((ulong)value.Length), .. value];
 
     /// <summary>An announcement that is correct in the session that <see cref="RawPeer.Answer"/> names.</summary>
-    public static ControlFrame AddPath(int pathId, string host)
+    public static ControlFrame AddPath(int pathId, string host, uint port = 4433)
     {
         var token = new PathToken { SessionId = ByteString.CopyFrom(new byte[16]), PathId = (uint)pathId, NotBefore = 0, Expires = 600 };
         var path = new AddPath
         {
             PathId = (uint)pathId,
             Host = host,
-            Port = 4433,
+            Port = port,
             PathToken = new SignedStatement
             {
                 KeyId = ByteString.CopyFrom(new byte[8]),
@@ -71,7 +71,8 @@ internal static class Corpus
     [
         new() { Heartbeat = new Heartbeat { Sequence = 300 } },
         new() { HeartbeatAck = new HeartbeatAck { Sequence = 1 } },
-        AddPath(1, "10.9.9.9"),
+        // Without a port: a bit that is flipped in the host would make a name of it, and simulations look nothing up.
+        AddPath(1, "10.9.9.9", port: 0),
         new() { RemovePath = new RemovePath { PathId = 1 } },
         new() { Token = new Token { PathId = 2, PathToken = AddPath(2, "10.9.9.9").AddPath.PathToken } },
         new() { ContentOffer = new Data.Wire.ContentOffer { KwikStreamId = (ulong)streamId, Root = Bytes(32), Length = 10_000, LeafSize = 65536 } },

@@ -21,6 +21,9 @@ internal sealed class SimulatedDeployment(SimulatedWorld world) : IAsyncDisposab
 
     public KwikListener Primary => _listeners[0];
 
+    /// <summary>The key that the secondaries trust.</summary>
+    public PrimaryKey SigningKey => _signingKey;
+
     public SessionEnvironment On(SimulatedHost host) => new(host.Transport, host.Time, new Random(world.Seed), Pool);
 
     /// <summary>Starts the primary; <paramref name="serve"/> runs for each of its sessions.</summary>
