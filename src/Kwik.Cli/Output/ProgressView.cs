@@ -53,7 +53,7 @@ internal static class ProgressView
 
     private static void WriteText(string title, DownloadProgress progress)
     {
-        int active = progress.Sources.Count(source => source.Path.State == PathState.Active);
+        int active = progress.Sources.Count(source => source.Path.State is PathState.Active or PathState.Degraded);
         Console.Error.WriteLine(
             $"{title}: {ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.Length)}, "
             + $"{ByteSize.FormatRate(SourceJson.Rate(progress.Bytes, progress.Elapsed))}, {active} {(active == 1 ? "server" : "servers")}");
@@ -90,7 +90,7 @@ internal static class ProgressView
                     _sources.Add(source.Path.Id, bar);
                 }
 
-                bar.Description = source.Path.State == PathState.Active
+                bar.Description = source.Path.State is PathState.Active or PathState.Degraded
                     ? NameOf(source.Path)
                     : $"[red]{NameOf(source.Path)} {source.Path.State.ToString().ToLowerInvariant()}[/]";
                 Show(bar, source.Bytes, progress.Length);

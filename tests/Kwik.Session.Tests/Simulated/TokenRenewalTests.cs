@@ -1,4 +1,6 @@
+using Google.Protobuf;
 using Kwik.Data;
+using Kwik.Data.Wire;
 using Kwik.Sessions;
 using Kwik.Streams;
 using Kwik.Testing;
@@ -42,4 +44,75 @@ public sealed class TokenRenewalTests
         Assert.True(content.Is(await stream.ReadToEndAsync()));
         Assert.NotEqual(0, replica.BytesServed);
     });
+
+    [Fact]
+    public void Secondary_LostWithAnExpiredToken_IsRecoveredWhenThePrimarySendsANewOne() => Simulation.Run(1, async world =>
+    {
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartSecondaryAsync("secondary 1", null);
+        Task<RawPeer> accepting = await RawPeer.ListenAsync(deployment.PrimaryHost);
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using RawPeer primary = await accepting;
+        var requests = new List<TimeSpan>();
+        Task answering = AnswerAsync(world, primary, requests);
+        ControlFrame announcement = Corpus.AddPath(1, world.Host("secondary 1").Address.ToString());
+        KeyHash server = KeyHash.OfCertificate(TestCertificates.SelfSigned("secondary 1"));
+        announcement.AddPath.Pins.Clear();
+        announcement.AddPath.Pins.Add(ByteString.CopyFrom(server.Bytes));
+        announcement.AddPath.PathToken = Token(world, deployment, primary, server);
+        await primary.SendAsync(announcement);
+        await session.Events.UntilAsync(1, PathState.Active);
+
+        // Half of its minute is over, and then all of it; this primary does not answer.
+        await world.Delay(TimeSpan.FromSeconds(70));
+        Assert.InRange(requests[0].TotalSeconds, 30, 34);
+        world.Host("secondary 1").Restart();
+        await deployment.StartSecondaryAsync("secondary 1", null);
+        await session.Events.UntilAsync(1, PathState.Dead);
+        await world.Delay(TimeSpan.FromSeconds(10));
+        Assert.Equal(PathState.Dead, session.GetAllPaths()[1].State);
+        Assert.InRange(requests.Count, 5, 15);
+
+        await primary.SendAsync(new ControlFrame
+        {
+            Token = new Token { PathId = 1, PathToken = Token(world, deployment, primary, server) },
+        });
+        await session.Events.UntilAsync(1, PathState.Active);
+        await session.DisposeAsync();
+        await answering;
+    });
+
+    private static ByteString Token(SimulatedWorld world, SimulatedDeployment deployment, RawPeer primary, KeyHash server)
+    {
+        long now = world.Time.GetUtcNow().ToUnixTimeSeconds();
+        var token = new PathToken
+        {
+            SessionId = RawPeer.Answer().SessionId,
+            PathId = 1,
+            ClientKey = ByteString.CopyFrom(primary.Connection.PeerKey.Bytes),
+            NotBefore = now,
+            Expires = now + 60,
+        };
+        token.ServerKeys.Add(ByteString.CopyFrom(server.Bytes));
+        return ByteString.CopyFrom(deployment.SigningKey.Sign(new Statement { PathToken = token }));
+    }
+
+    /// <summary>Answers heartbeats, and notes when tokens are asked for, until the client says goodbye.</summary>
+    private static async Task AnswerAsync(SimulatedWorld world, RawPeer primary, List<TimeSpan> requests)
+    {
+        while (await primary.ReceiveAsync() is { SessionClose: null } frame)
+        {
+            if (frame.Heartbeat is { } heartbeat)
+            {
+                await primary.SendAsync(new ControlFrame { HeartbeatAck = new HeartbeatAck { Sequence = heartbeat.Sequence } });
+            }
+
+            if (frame.TokenRequest is { PathId: 1 })
+            {
+                requests.Add(world.Time.Elapsed);
+            }
+        }
+
+        await primary.Connection.CloseAsync(KwikError.None);
+    }
 }
