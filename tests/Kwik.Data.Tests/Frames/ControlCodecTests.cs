@@ -146,12 +146,16 @@ public sealed class ControlCodecTests
         Assert.Null(ControlCodec.TryDecode(FrameOfSize(ControlCodec.MaxFrameSize + 1).ToByteArray()));
     }
 
-    private static long AllocatedBy(Action work)
+    /// <summary>
+    /// The least of several attempts: a collection that another test sets off charges this thread with the unused rest of
+    /// its allocation buffer.
+    /// </summary>
+    private static long AllocatedBy(Action work) => Enumerable.Range(0, 5).Min(_ =>
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
         work();
         return GC.GetAllocatedBytesForCurrentThread() - before;
-    }
+    });
 
     private static ControlFrame FrameOfSize(int size)
     {
