@@ -13,14 +13,16 @@ struct Task final : Actor, Timed, Deferred, Readable {
     explicit Task(Worker& w) : worker(w) {}
     void execute(Command& command) noexcept override { on_command(command); }
     void on_timer(std::uint64_t) noexcept override { timer_fired.set_value(); }
-    void run_deferred() noexcept override { ++deferred_runs; }
+    void run_deferred() noexcept override {
+        if (++deferred_runs == 1) deferred.set_value();
+    }
     void on_readable() noexcept override {
         worker.unwatch(fd);
         readable.set_value();
     }
     Worker& worker;
     std::function<void(Command&)> on_command = [](Command&) {};
-    std::promise<void> timer_fired, readable;
+    std::promise<void> timer_fired, readable, deferred;
     int fd = -1;
     int deferred_runs = 0;
 };
@@ -75,6 +77,8 @@ TEST_F(WorkerTest, Defer_SeveralTimesInATurn_RunsOnce) {
     run([&] {
         for (int i = 0; i < 5; ++i) worker->defer(*task, Ref<Object>::share(task.get()));
     });
+    EXPECT_EQ(task->deferred.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    // A command may still join the turn that deferred, but not one whose deferred work has begun: this one comes after all of it.
     run([] {});
     EXPECT_EQ(task->deferred_runs, 1);
 }
