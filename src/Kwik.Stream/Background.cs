@@ -20,4 +20,10 @@ internal static class Background
             SynchronizationContext.SetSynchronizationContext(callers);
         }
     }
+
+    /// <summary>
+    /// The source's task, for who waits with a time or a token: <c>WaitAsync</c> on the task itself would continue on the
+    /// thread pool, docs/adr/0002.
+    /// </summary>
+    public static async Task WaitFor(TaskCompletionSource source) => await source.Task;
 }

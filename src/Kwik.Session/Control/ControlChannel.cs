@@ -77,7 +77,7 @@ internal sealed class ControlChannel
                 room = _rawRoom ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             }
 
-            await WaitAsync(room).WaitAsync(cancellationToken);
+            await Background.WaitFor(room).WaitAsync(cancellationToken);
         }
     }
 
@@ -247,9 +247,6 @@ internal sealed class ControlChannel
         _queued.Set();
         return true;
     }
-
-    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
-    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
 
     private async ValueTask<int> FillAsync()
     {

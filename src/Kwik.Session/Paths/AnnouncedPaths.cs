@@ -1,5 +1,6 @@
 using Kwik.Data;
 using Kwik.Data.Wire;
+using Kwik.Streams;
 
 namespace Kwik.Sessions;
 
@@ -36,7 +37,7 @@ internal sealed class AnnouncedPaths(TimeProvider time, SessionEventQueue events
             DateTimeOffset now = time.GetUtcNow();
             var path = new Announced(server, new(pathId, ServerRole.Secondary, null, PathState.Connecting, now, now, null, 0));
             _paths.Add(pathId, path);
-            return (pathId, WaitAsync(path.Added));
+            return (pathId, Background.WaitFor(path.Added));
         }
     }
 
@@ -63,7 +64,7 @@ internal sealed class AnnouncedPaths(TimeProvider time, SessionEventQueue events
             }
 
             path.Leaving ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return WaitAsync(path.Leaving);
+            return Background.WaitFor(path.Leaving);
         }
     }
 
@@ -186,9 +187,6 @@ internal sealed class AnnouncedPaths(TimeProvider time, SessionEventQueue events
             path.Leaving?.TrySetException(reason);
         }
     }
-
-    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
-    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
 
     private static KwikException Violation(string what) => new(KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, what);
 

@@ -15,6 +15,7 @@ internal sealed class KwikPath
     private readonly Lock _gate = new();
     private readonly AsyncSignal _busyChanged = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _isolated = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _lastHeard;
     private TimeSpan? _roundTrip;
     private long _bytesReceived;
@@ -25,7 +26,6 @@ internal sealed class KwikPath
     private int _outstanding;
     private int _limit;
     private bool _retired;
-    private readonly TaskCompletionSource _isolated = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public KwikPath(int id, ServerRole role, ITransportConnection connection, ControlChannel control, int maxRequests, TimeProvider time)
     {
@@ -208,7 +208,7 @@ internal sealed class KwikPath
     public void Isolate(KwikException reason) => _isolated.TrySetException(reason);
 
     /// <summary>Ends with the reason when the path is isolated.</summary>
-    public Task AwaitIsolationAsync(CancellationToken cancellationToken) => WaitAsync(_isolated).WaitAsync(cancellationToken);
+    public Task AwaitIsolationAsync(CancellationToken cancellationToken) => Background.WaitFor(_isolated).WaitAsync(cancellationToken);
 
     /// <summary>Payload arrived.</summary>
     public void CountBytes(long bytes)
@@ -264,16 +264,13 @@ internal sealed class KwikPath
         await Control.CloseAsync(SessionTimeouts.Close, _time);
         try
         {
-            await EndedAsync().WaitAsync(SessionTimeouts.Close, _time);
+            await Background.WaitFor(_ended).WaitAsync(SessionTimeouts.Close, _time);
         }
         catch (TimeoutException)
         {
             // A server that does not answer is left without.
         }
     }
-
-    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
-    private async Task EndedAsync() => await _ended.Task;
 
     /// <summary>
     /// Sends heartbeats until <see cref="SessionTimeouts.MissedHeartbeats"/> of them in a row stay without any sign of
@@ -293,9 +290,6 @@ internal sealed class KwikPath
             null,
             Id);
     }
-
-    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
-    private static async Task WaitAsync(TaskCompletionSource source) => await source.Task;
 
     private bool TryBeat(out TimeSpan interval)
     {
