@@ -129,21 +129,17 @@ public class RecoveryTests
         await using var deployment = new SimulatedDeployment(world);
         await using RogueSecondary rogue = await RogueSecondary.StartAsync(
             world.Host("rogue"),
-            client => client.ReceiveAsync(missed: question =>
-            {
-                if (answers)
+            client => client.ReceiveAsync(missed: question => answers
+                ? client.SendAsync(new ControlFrame
                 {
-                    client.Send(new ControlFrame
+                    OffsetSyncResponse = new OffsetSyncResponse
                     {
-                        OffsetSyncResponse = new OffsetSyncResponse
-                        {
-                            KwikStreamId = question.KwikStreamId,
-                            ExpectedOffset = question.EndOffset,
-                            SyncRequired = true,
-                        },
-                    });
-                }
-            }));
+                        KwikStreamId = question.KwikStreamId,
+                        ExpectedOffset = question.EndOffset,
+                        SyncRequired = true,
+                    },
+                })
+                : ValueTask.CompletedTask));
         await ServeAsync(deployment, content, rogue.Address);
 
         await using ClientSession session = await deployment.ConnectAsync(options => options with { Recovery = new() { Rules = rules } });

@@ -1,5 +1,3 @@
-using System.Net;
-using Google.Protobuf;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Sessions;
@@ -9,95 +7,54 @@ using Kwik.Testing;
 namespace Kwik.Session.Tests.Simulated;
 
 /// <summary>
-/// A secondary that admits everybody and then does what the test says, frame by frame: for what our own servers never do.
+/// A secondary that admits one client, whoever it is, and then does what the test says, frame by frame: for what our own servers never do.
 /// </summary>
 internal sealed class RogueSecondary : IAsyncDisposable
 {
-    private readonly ITransportListener _listener;
     private readonly Task _serving;
 
-    private RogueSecondary(ITransportListener listener, SecondaryServer address, Func<Client, Task> serve)
+    private RogueSecondary(SecondaryServer address, Task serving)
     {
-        _listener = listener;
         Address = address;
-        _serving = ServeAsync(serve);
+        _serving = serving;
     }
 
-    /// <summary>How a primary sends its clients there.</summary>
+    /// <summary>How a primary sends its client there.</summary>
     public SecondaryServer Address { get; }
 
     public static async Task<RogueSecondary> StartAsync(SimulatedHost host, Func<Client, Task> serve)
     {
-        var certificate = TestCertificates.SelfSigned(host.Name);
-        ITransportListener listener = await host.Transport.ListenAsync(
-            new TransportListenOptions
-            {
-                LocalEndPoint = new IPEndPoint(host.Address, SimulatedDeployment.Port),
-                ServerCertificate = certificate,
-                InboundBidirectionalStreams = 1,
-            },
-            CancellationToken.None);
-        return new(
-            listener, new SecondaryServer(host.Address.ToString(), SimulatedDeployment.Port, [KeyHash.OfCertificate(certificate)]), serve);
+        KeyHash pin = KeyHash.OfCertificate(TestCertificates.SelfSigned(host.Name));
+        Task<RawPeer> accepting = await RawPeer.ListenAsync(host);
+        return new(new SecondaryServer(host.Address.ToString(), SimulatedDeployment.Port, [pin]), ServeAsync(accepting, serve));
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        await _listener.DisposeAsync();
-        await _serving;
-    }
+    public async ValueTask DisposeAsync() => await _serving;
 
-    private async Task ServeAsync(Func<Client, Task> serve)
+    private static async Task ServeAsync(Task<RawPeer> accepting, Func<Client, Task> serve)
     {
-        var clients = new List<Task>();
+        await using RawPeer peer = await accepting;
         try
         {
-            while (true)
-            {
-                clients.Add(AdmitAsync(await _listener.AcceptConnectionAsync(CancellationToken.None), serve));
-            }
-        }
-        catch (ObjectDisposedException)
-        {
-            await Task.WhenAll(clients);
-        }
-    }
-
-    private static async Task AdmitAsync(ITransportConnection connection, Func<Client, Task> serve)
-    {
-        try
-        {
-            ITransportStream stream = await connection.AcceptStreamAsync(CancellationToken.None);
-            await InboundStreams.ReadHeaderAsync(stream, TimeProvider.System);
-            var control = new ControlChannel(stream);
-            ControlFrame? hello = await control.ReceiveAsync();
-            control.Send(new ControlFrame
-            {
-                Authenticated = new Authenticated { Version = 1, SessionId = hello!.Authenticate.SessionId, MaxRangeRequests = 64 },
-            });
-            await serve(new Client(connection, control));
+            await serve(new Client(peer));
         }
         catch (KwikException e) when (e.Code is not KwikError.Internal)
         {
             // The client has had enough of this server.
         }
-        finally
-        {
-            await connection.DisposeAsync();
-        }
     }
 
     /// <summary>One client of the rogue.</summary>
-    internal sealed class Client(ITransportConnection connection, ControlChannel control)
+    internal sealed class Client(RawPeer peer)
     {
         /// <summary>Answers heartbeats and hands on range requests and questions about holes, until the client is gone.</summary>
-        public async Task ReceiveAsync(Func<RangeRequest, Task>? asked = null, Action<OffsetSyncRequest>? missed = null)
+        public async Task ReceiveAsync(Func<RangeRequest, Task>? asked = null, Func<OffsetSyncRequest, ValueTask>? missed = null)
         {
-            while (await control.ReceiveAsync() is { } frame)
+            while (await peer.ReceiveAsync() is { } frame)
             {
                 if (frame.Heartbeat is { } beat)
                 {
-                    control.Send(new ControlFrame { HeartbeatAck = new HeartbeatAck { Sequence = beat.Sequence } });
+                    await peer.SendAsync(new ControlFrame { HeartbeatAck = new HeartbeatAck { Sequence = beat.Sequence } });
                 }
                 else if (frame.RangeRequest is { } request && asked is not null)
                 {
@@ -105,7 +62,7 @@ internal sealed class RogueSecondary : IAsyncDisposable
                 }
                 else if (frame.OffsetSyncRequest is { } question)
                 {
-                    missed?.Invoke(question);
+                    await (missed?.Invoke(question) ?? ValueTask.CompletedTask);
                 }
                 else if (frame.SessionClose is not null)
                 {
@@ -114,15 +71,13 @@ internal sealed class RogueSecondary : IAsyncDisposable
             }
         }
 
-        public void Send(ControlFrame frame) => control.Send(frame);
+        public ValueTask SendAsync(ControlFrame frame) => peer.SendAsync(frame);
 
         /// <summary>Opens a one-way stream of some type and writes frames, a payload behind each data frame.</summary>
         public async Task<ITransportStream> OpenAsync(StreamType type, params (StreamFrame Frame, byte[] Payload)[] frames)
         {
-            ITransportStream stream = await connection.OpenStreamAsync(bidirectional: false, CancellationToken.None);
-            var header = new byte[StreamHeader.Size];
-            StreamHeader.Create(type).Write(header);
-            await stream.WriteAsync(header);
+            ITransportStream stream = await peer.Connection.OpenStreamAsync(bidirectional: false, CancellationToken.None);
+            await stream.WriteAsync(RawPeer.Header(type));
             foreach ((StreamFrame frame, byte[] payload) in frames)
             {
                 var bytes = new byte[StreamFrame.MaxWrittenSize];
