@@ -119,15 +119,17 @@ public sealed partial class ClientSession
             return;
         }
 
+        // A grant ends as a whole, and whatever of this path still writes in it; the rest of it would never be asked for.
+        (long Offset, long End) lost =
+            _mappings.TryRevokeAt(source, stream.Id, hole.Offset, out (long, long) granted) ? granted : (hole.Offset, hole.End);
         foreach (InboundSecondaryStream late in _mappings.SourcesOf(stream.Id))
         {
-            if (late.Id.PathId == source && late.Offset <= hole.Offset && !late.IsParked)
+            if (late.Id.PathId == source && late.Request is null && late.Offset < lost.End)
             {
                 late.Stop(KwikError.Cancelled);
             }
         }
 
-        _mappings.TryRevokeAt(source, stream.Id, hole.Offset, out _);
-        ReportLost(source, stream.Id, hole.Offset, hole.End, error);
+        ReportLost(source, stream.Id, lost.Offset, lost.End, error);
     }
 }

@@ -104,6 +104,45 @@ public class PushedStreamTests
         Assert.Equal(0, deployment.Pool.Outstanding);
     });
 
+    /// <summary>
+    /// The hole at the reader is all that the client asks about; the grant that ends with it has another one behind.
+    /// </summary>
+    [Fact]
+    public void SecondaryThatStops_WithTwoHolesInItsRange_BothAreNamedAsLost() => Simulation.Run(1, async world =>
+    {
+        byte[] content = Bytes(1, 3000);
+        var lost = new List<(long, long)>();
+        await using var deployment = new SimulatedDeployment(world);
+        SecondaryServer secondary = await deployment.StartSecondaryAsync("secondary 1", null, async session =>
+        {
+            await using SecondaryStream stream = await session.OpenStreamSync();
+            stream.SetKwikStreamMapping(StreamId, 1000);
+            await stream.WriteAsync(content.AsMemory(1000, 1000));
+            await stream.CompleteAsync();
+            await session.Closed;
+        });
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            await using KwikStream stream = await session.OpenStreamSync();
+            session.MapRange(stream, await session.AddPathAsync(secondary), 0, content.Length);
+            stream.CompleteWrites(content.Length);
+            while (lost.Count < 2)
+            {
+                RangeLost range = await NextLostAsync(session);
+                lost.Add((range.Offset, range.Length));
+                Assert.Equal(1, range.PathId);
+                await stream.WriteAtAsync(range.Offset, content.AsMemory((int)range.Offset, (int)range.Length));
+            }
+
+            await session.Closed;
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.AcceptStream();
+        Assert.Equal(content, await stream.ReadToEndAsync());
+        Assert.Equal([(0, 1000), (2000, 1000)], lost);
+    });
+
     private static byte[] Bytes(int seed, int length)
     {
         var bytes = new byte[length];
@@ -123,13 +162,20 @@ public class PushedStreamTests
     /// <summary>What an application does that can write everything itself.</summary>
     private static async Task FillLostAsync(PrimarySession session, KwikStream stream, byte[] content)
     {
-        RangeLost? lost;
-        while ((lost = await session.Events.ReadAsync() as RangeLost) is null)
-        {
-            // Paths that come and go.
-        }
-
+        RangeLost lost = await NextLostAsync(session);
         await stream.WriteAtAsync(lost.Offset, content.AsMemory((int)lost.Offset, (int)lost.Length));
         await session.Closed;
+    }
+
+    private static async Task<RangeLost> NextLostAsync(PrimarySession session)
+    {
+        while (true)
+        {
+            // Between them: paths that come and go.
+            if (await session.Events.ReadAsync() is RangeLost lost)
+            {
+                return lost;
+            }
+        }
     }
 }
