@@ -121,21 +121,29 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
     {
         (int path, long stream, long offset, long length) =
             ((int)update.PathId, (long)update.KwikStreamId, (long)update.Offset, (long)update.Length);
-        if (path < 0 || stream < 0 || offset < 0 || length < 0)
+        bool isKnown =
+            update.Operation is MappingOperation.MappingCreate or MappingOperation.MappingUpdate or MappingOperation.MappingDelete;
+        if (path < 0 || stream < 0 || offset < 0 || length < 0 || !isKnown)
         {
             throw Violation("A mapping update has values out of range.");
         }
 
         bool applied = _mappings.TryUpdateGrants(grants => update.Operation switch
         {
-            MappingOperation.MappingCreate => _streams.WasClosed(stream) || grants.TryAdd(path, stream, offset, length)
-                || grants.TryFind(path, stream, offset, out _),
-            MappingOperation.MappingUpdate => _streams.WasClosed(stream) || grants.TryResize(path, stream, offset, length),
-            // Of a range that was lost meanwhile, or in answer to our question: nothing to take back.
-            MappingOperation.MappingDelete => grants.Remove(path, stream, offset) || true,
-            _ => false,
+            // There already when it answers our question.
+            MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length) || grants.TryFind(path, stream, offset, out _),
+            MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length),
+            _ => grants.Remove(path, stream, offset),
         });
-        if (!applied)
+        if (_streams.WasClosed(stream))
+        {
+            // After the update, so that a stream that closes meanwhile leaves nothing behind.
+            _mappings.RemoveStream(stream);
+            return;
+        }
+
+        // What is taken back may have been lost meanwhile, or never granted when it answers our question.
+        if (!applied && update.Operation != MappingOperation.MappingDelete)
         {
             throw Violation($"A mapping update for path {path} names a range of stream {stream} that cannot be granted.");
         }

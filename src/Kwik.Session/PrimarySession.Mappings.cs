@@ -16,7 +16,7 @@ public sealed partial class PrimarySession
     /// <param name="pathId">What <see cref="AddPathAsync"/> returned.</param>
     /// <param name="offset">First byte: 0 to 2^62-2.</param>
     /// <param name="length">Bytes: 1 and up; the range ends at or before 2^62-1.</param>
-    /// <exception cref="InvalidOperationException">The range overlaps another one of this path in the stream, or it has 1,024.</exception>
+    /// <exception cref="InvalidOperationException">The range overlaps another one of this path in the stream, this path has 1,024 there, or the session 65,536.</exception>
     public void MapRange(KwikStream stream, int pathId, long offset, long length) =>
         Update(MappingOperation.MappingCreate, stream, pathId, offset, length, grants => grants.TryAdd(pathId, stream.Id, offset, length));
 

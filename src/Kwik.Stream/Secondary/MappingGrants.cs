@@ -8,33 +8,30 @@ namespace Kwik.Streams;
 /// </summary>
 internal sealed class MappingGrants
 {
-    /// <summary>Ranges remembered for one path in one stream: 1,024, about 100 bytes each.</summary>
+    /// <summary>Ranges remembered for one path in one stream.</summary>
     public const int MaxRanges = 1024;
+
+    /// <summary>Ranges remembered in all: about 100 bytes each, 6.5 MiB when each is of another stream.</summary>
+    public const int MaxTotal = 65536;
 
     // Offset -> end, by path and stream; the ranges of one path in one stream never overlap.
     private readonly Dictionary<(int Path, long Stream), SortedList<long, long>> _ranges = [];
+    private int _total;
 
     /// <summary>
     /// Grants a range. False when it is empty, ends beyond 2^62-1, overlaps another one of this path, or is one too many.
     /// </summary>
     public bool TryAdd(int pathId, long streamId, long offset, long length)
     {
-        if (!IsRange(offset, length))
-        {
-            return false;
-        }
-
-        if (!_ranges.TryGetValue((pathId, streamId), out SortedList<long, long>? ranges))
-        {
-            _ranges[(pathId, streamId)] = ranges = [];
-        }
-
-        if (ranges.Count == MaxRanges || Overlaps(ranges, offset, offset + length))
+        SortedList<long, long> ranges = _ranges.GetValueOrDefault((pathId, streamId)) ?? [];
+        if (!IsRange(offset, length) || _total == MaxTotal || ranges.Count == MaxRanges || Overlaps(ranges, offset, offset + length))
         {
             return false;
         }
 
         ranges.Add(offset, offset + length);
+        _ranges[(pathId, streamId)] = ranges;
+        _total++;
         return true;
     }
 
@@ -54,22 +51,28 @@ internal sealed class MappingGrants
     /// <summary>Takes back the range that begins at <paramref name="offset"/>; false when there is none.</summary>
     public bool Remove(int pathId, long streamId, long offset)
     {
-        bool removed = _ranges.TryGetValue((pathId, streamId), out SortedList<long, long>? ranges) && ranges.Remove(offset);
-        if (removed && ranges!.Count == 0)
+        if (!_ranges.TryGetValue((pathId, streamId), out SortedList<long, long>? ranges) || !ranges.Remove(offset))
+        {
+            return false;
+        }
+
+        _total--;
+        if (ranges.Count == 0)
         {
             _ranges.Remove((pathId, streamId));
         }
 
-        return removed;
+        return true;
     }
 
-    /// <summary>Takes back every range in a stream, or of a path in it.</summary>
+    /// <summary>Takes back every range in a stream.</summary>
     public void RemoveStream(long streamId)
     {
-        foreach ((int Path, long Stream) key in _ranges.Keys)
+        foreach (((int Path, long Stream) key, SortedList<long, long> ranges) in _ranges)
         {
             if (key.Stream == streamId)
             {
+                _total -= ranges.Count;
                 _ranges.Remove(key);
             }
         }
