@@ -151,7 +151,14 @@ internal sealed partial class SecondaryStreamHandler(
             BreakRule(source.Id.PathId, fault);
         }
 
-        return (isOurFinding || isTooSlow) && source.StreamId >= 0 ? Decide(source, fault) : null;
+        if (!(isOurFinding || isTooSlow) || source.StreamId < 0)
+        {
+            return null;
+        }
+
+        // An end without a close frame is the only fault that has a default, and with one it does not come here.
+        RecoveryAction action = Decide(source, fault);
+        return action == RecoveryAction.UseDefaults ? RecoveryAction.RequestResend : action;
     }
 
     /// <summary>Asks once for each fault, because each answer counts.</summary>

@@ -116,6 +116,13 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
         }
     }
 
+    /// <summary>One rule was broken, by this path.</summary>
+    public void AssertBroken(KwikError code, int path = 1)
+    {
+        (int brokenPath, KwikException fault) = Assert.Single(Broken);
+        Assert.Equal((path, code, KwikErrorSide.Remote), (brokenPath, fault.Code, fault.Side));
+    }
+
     bool ISecondaryStreamOwner.TryFindStream(long streamId, [NotNullWhen(true)] out KwikStream? stream, out bool wasClosed)
     {
         wasClosed = _closed.Contains(streamId);
