@@ -13,8 +13,11 @@ internal sealed class InboundSecondaryStream
     private readonly Lock _gate = new();
     private readonly DateTimeOffset _createdAt;
     private long _lastActivity;
-    private long _bytesAtLastCheck;
-    private long _lastCheck;
+
+    // When the clock of IsStalled began, later by the time that the stream was parked since; and the bytes read before.
+    private long _clockStart;
+    private long _bytesBefore;
+    private long _parkedAt;
     private SecondaryStreamState _state = SecondaryStreamState.Opening;
     private long _offset;
     private long _placed;
@@ -27,7 +30,7 @@ internal sealed class InboundSecondaryStream
         _stream = stream;
         _time = time;
         _createdAt = time.GetUtcNow();
-        _lastActivity = _lastCheck = time.GetTimestamp();
+        _lastActivity = time.GetTimestamp();
     }
 
     public SecondaryStreamId Id { get; }
@@ -103,7 +106,10 @@ internal sealed class InboundSecondaryStream
     {
         lock (_gate)
         {
-            SecondaryStreamStates.TryAdvance(ref _state, input);
+            if (SecondaryStreamStates.TryAdvance(ref _state, input) && input == SecondaryStreamInput.Opened)
+            {
+                RestartClockLocked();
+            }
         }
     }
 
@@ -127,31 +133,36 @@ internal sealed class InboundSecondaryStream
         }
     }
 
-    /// <summary>We hold the stream back, or no longer do.</summary>
+    /// <summary>We hold the stream back, or no longer do; the two in turn. Meanwhile its clock stands still.</summary>
     public void Park(bool parked)
     {
         lock (_gate)
         {
+            long now = _time.GetTimestamp();
+            _clockStart += parked ? 0 : now - _parkedAt;
+            _parkedAt = now;
             _parked = parked;
-            _lastCheck = _time.GetTimestamp();
-            _bytesAtLastCheck = Frames.BytesRead;
         }
     }
 
     /// <summary>
-    /// True when the stream is slower than <paramref name="minimumRate"/> bytes a second since the last check that found
-    /// it fast enough, <paramref name="timeout"/> ago or longer, although we take what comes.
+    /// True when the stream, since it was mapped, is slower than <paramref name="minimumRate"/> bytes a second since the
+    /// last check that found it fast enough, <paramref name="timeout"/> ago or longer, not counting the time when it was
+    /// parked.
     /// </summary>
     public bool IsStalled(TimeSpan timeout, int minimumRate)
     {
         lock (_gate)
         {
-            TimeSpan elapsed = _time.GetElapsedTime(_lastCheck);
-            long bytes = Frames.BytesRead - _bytesAtLastCheck;
-            if (_parked || bytes >= minimumRate * Math.Max(1, elapsed.TotalSeconds))
+            if (_parked || _state == SecondaryStreamState.Opening)
             {
-                _lastCheck = _time.GetTimestamp();
-                _bytesAtLastCheck = Frames.BytesRead;
+                return false;
+            }
+
+            TimeSpan elapsed = _time.GetElapsedTime(_clockStart);
+            if (Frames.BytesRead - _bytesBefore >= minimumRate * Math.Max(1, elapsed.TotalSeconds))
+            {
+                RestartClockLocked();
                 return false;
             }
 
@@ -169,5 +180,11 @@ internal sealed class InboundSecondaryStream
 
         _stream.AbortReads(code);
         _stopped.Cancel();
+    }
+
+    private void RestartClockLocked()
+    {
+        _clockStart = _time.GetTimestamp();
+        _bytesBefore = Frames.BytesRead;
     }
 }
