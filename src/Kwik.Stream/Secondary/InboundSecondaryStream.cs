@@ -22,6 +22,7 @@ internal sealed class InboundSecondaryStream
     private long _offset;
     private long _placed;
     private bool _parked;
+    private KwikError? _stopCode;
 
     public InboundSecondaryStream(int pathId, ITransportStream stream, FrameReader frames, TimeProvider time)
     {
@@ -56,7 +57,16 @@ internal sealed class InboundSecondaryStream
     public (KwikException Fault, RecoveryAction Action)? Decision { get; set; }
 
     /// <summary>Why we stopped it; null when we did not.</summary>
-    public KwikError? StopCode { get; private set; }
+    public KwikError? StopCode
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _stopCode;
+            }
+        }
+    }
 
     /// <summary>Offset in the public stream of the next byte.</summary>
     public long Offset
@@ -175,7 +185,7 @@ internal sealed class InboundSecondaryStream
     {
         lock (_gate)
         {
-            StopCode ??= code;
+            _stopCode ??= code;
         }
 
         _stream.AbortReads(code);

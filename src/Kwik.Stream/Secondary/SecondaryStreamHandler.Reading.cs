@@ -39,6 +39,12 @@ internal sealed partial class SecondaryStreamHandler
 
         source.Advance(SecondaryStreamInput.Opened);
         source.Request?.Begin(source);
+        if (!owner.TryFindStream(target.Id, out _, out _))
+        {
+            // Closed since it was found, perhaps by one that did not see this mapping.
+            source.Stop(KwikError.Cancelled);
+        }
+
         return target;
     }
 

@@ -53,6 +53,11 @@ internal sealed partial class SecondaryStreamHandler(
             // By us, while the stream was parked; the code is in StopCode.
             fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
         }
+        catch (KwikException) when (source.StopCode is not null and not KwikError.Timeout)
+        {
+            // Whatever it has run into since: whoever closes a public stream takes its grants back, too.
+            fault = Fault(source.StopCode.Value, source, "was stopped by this side");
+        }
         catch (KwikException e)
         {
             fault = e;
@@ -83,10 +88,15 @@ internal sealed partial class SecondaryStreamHandler(
         return source is not null;
     }
 
-    /// <summary>The public stream is closed: its Internal streams are, too, and nothing is granted in it any more.</summary>
+    /// <summary>
+    /// The public stream is closed, and its owner does not find it any more: its Internal streams are stopped, and nothing
+    /// is granted in it.
+    /// </summary>
     public void CloseTarget(long streamId)
     {
-        mappings.RemoveStream(streamId).ForEach(source => source.Stop(KwikError.Cancelled));
+        // Before their grants end, so that none looks as if it wrote where it may not.
+        mappings.SourcesOf(streamId).ForEach(source => source.Stop(KwikError.Cancelled));
+        mappings.RemoveStream(streamId);
         WakeWaiting();
     }
 

@@ -182,13 +182,12 @@ internal sealed class StreamMappingManager
         }
     }
 
-    /// <summary>A public stream is closed: grants for it end; its Internal streams are returned, for the caller to close.</summary>
-    public List<InboundSecondaryStream> RemoveStream(long streamId)
+    /// <summary>A public stream is closed: grants for it end. Its Internal streams stay mapped until their readers end.</summary>
+    public void RemoveStream(long streamId)
     {
         lock (_gate)
         {
             _grants.RemoveStream(streamId);
-            return [.. _sources.GetValueOrDefault(streamId, [])];
         }
     }
 }

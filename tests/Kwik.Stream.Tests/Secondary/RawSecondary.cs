@@ -14,8 +14,14 @@ internal sealed class RawSecondary : IAsyncDisposable
         Id = new(path, id);
         _server = new MemoryTransportStream(id, new MemoryPipe(0), _pipe);
         _writer = new FrameWriter(_server, receiver.Pool);
-        Handling = receiver.Handler.HandleAsync(path, new MemoryTransportStream(id, _pipe, new MemoryPipe(0)));
+        Handling = receiver.Handler.HandleAsync(path, new ClientEnd(this));
     }
+
+    /// <summary>Runs when the client has read something, before it looks at it.</summary>
+    public Action? Read { get; set; }
+
+    /// <summary>Runs when the client stops the stream, before it does.</summary>
+    public Action? Stopping { get; set; }
 
     public SecondaryStreamId Id { get; }
 
@@ -67,5 +73,46 @@ internal sealed class RawSecondary : IAsyncDisposable
         KwikException e = await Assert.ThrowsAsync<KwikException>(async () => await _pipe.Closed);
         Assert.Equal(KwikErrorSide.Remote, e.Side);
         return e.Code;
+    }
+
+    private sealed class ClientEnd(RawSecondary server) : ITransportStream
+    {
+        public long Id => server.Id.StreamId;
+
+        public bool CanRead => true;
+
+        public bool CanWrite => false;
+
+        public Task WritesClosed => Task.CompletedTask;
+
+        public async ValueTask<int> ReadAsync(Memory<byte> buffer)
+        {
+            int read = await server._pipe.ReadAsync(buffer);
+            server.Read?.Invoke();
+            return read;
+        }
+
+        public void AbortReads(KwikError code)
+        {
+            server.Stopping?.Invoke();
+            server._pipe.Abort(code, byReader: true);
+        }
+
+        public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, bool completeWrites = false) =>
+            throw new InvalidOperationException("Only its server writes an Internal stream.");
+
+        public void CompleteWrites()
+        {
+        }
+
+        public void AbortWrites(KwikError code)
+        {
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            server._pipe.Abort(KwikError.Cancelled, byReader: true);
+            return ValueTask.CompletedTask;
+        }
     }
 }

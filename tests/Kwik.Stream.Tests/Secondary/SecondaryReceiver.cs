@@ -38,6 +38,9 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
     /// <summary>What is decided about a fault.</summary>
     public RecoveryAction Treatment { get; set; } = RecoveryAction.RequestRetransmission;
 
+    /// <summary>Runs when a public stream was looked for, before the answer is given.</summary>
+    public Action? Found { get; set; }
+
     public List<(int Path, long Stream, long Offset, TimeSpan At)> Asked { get; } = [];
 
     public List<(int Path, KwikException Fault)> Broken { get; } = [];
@@ -106,6 +109,14 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
         return mapping;
     }
 
+    /// <summary>What a client does when a public stream is closed.</summary>
+    public void CloseTarget(long streamId)
+    {
+        _streams.Remove(streamId);
+        _closed.Add(streamId);
+        Handler.CloseTarget(streamId);
+    }
+
     /// <summary>Looks for stalled streams as often as a client does, for so long.</summary>
     public async Task SweepAsync(TimeSpan time)
     {
@@ -126,7 +137,9 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
     bool ISecondaryStreamOwner.TryFindStream(long streamId, [NotNullWhen(true)] out KwikStream? stream, out bool wasClosed)
     {
         wasClosed = _closed.Contains(streamId);
-        return _streams.TryGetValue(streamId, out stream);
+        bool found = _streams.TryGetValue(streamId, out stream);
+        Found?.Invoke();
+        return found;
     }
 
     void ISecondaryStreamOwner.AskForMapping(int pathId, long streamId, long offset) =>
@@ -154,12 +167,7 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
     Task<SecondaryStream> IStreamOwner.OpenSecondaryAsync(CancellationToken cancellationToken) =>
         throw new InvalidOperationException("Only servers write at offsets of their choice.");
 
-    void IStreamOwner.StreamClosed(KwikStream stream)
-    {
-        _streams.Remove(stream.Id);
-        _closed.Add(stream.Id);
-        Handler.CloseTarget(stream.Id);
-    }
+    void IStreamOwner.StreamClosed(KwikStream stream) => CloseTarget(stream.Id);
 
     private async Task CloseAsync()
     {
