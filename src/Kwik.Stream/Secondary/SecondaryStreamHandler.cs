@@ -88,6 +88,18 @@ internal sealed partial class SecondaryStreamHandler(
         return source is not null;
     }
 
+    /// <summary>The connection of a path has ended: its streams are, too, also those that wait for room or for permission.</summary>
+    public void ClosePath(int pathId, KwikError code)
+    {
+        List<InboundSecondaryStream> ended;
+        lock (_gate)
+        {
+            ended = [.. _open.Values.Where(source => source.Id.PathId == pathId)];
+        }
+
+        ended.ForEach(source => source.Stop(code));
+    }
+
     /// <summary>
     /// The public stream is closed, and its owner does not find it any more: its Internal streams are stopped, and nothing
     /// is granted in it.

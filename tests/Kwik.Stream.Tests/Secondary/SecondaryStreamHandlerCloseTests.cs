@@ -1,8 +1,9 @@
 using Kwik.Data;
+using Kwik.Testing;
 
 namespace Kwik.Streams.Tests;
 
-/// <summary>A public stream that is closed while its Internal streams are at work, at each point where that matters.</summary>
+/// <summary>A public stream, or a path, that ends while Internal streams are at work, at each point where that matters.</summary>
 public sealed class SecondaryStreamHandlerCloseTests
 {
     [Fact]
@@ -54,6 +55,39 @@ public sealed class SecondaryStreamHandlerCloseTests
         Assert.Equal(KwikError.Cancelled, await server.RefusalAsync());
         AssertNobodysFault(receiver);
     });
+
+    [Theory]
+    [SimulationSeeds]
+    public void ClosePath_StreamsOfEveryKind_EndAndThoseOfOtherPathsGoOn(int seed) => SecondaryReceiver.Run(
+        seed,
+        async receiver =>
+        {
+            KwikStream stream = receiver.AddStream(4);
+            RawSecondary opening = receiver.Open(1);
+            RawSecondary reading = await receiver.PushAsync(1, stream);
+            RawSecondary parked = await receiver.PushAsync(1, stream, 100_000);
+            await parked.SendDataAsync(new byte[1000]);
+            RawSecondary waiting = receiver.Open(1);
+            await waiting.SendAsync(StreamFrame.Open(8, 0));
+            RawSecondary other = await receiver.PushAsync(2, stream, 100_000);
+            await other.SendDataAsync(new byte[1000]);
+            await receiver.SettleAsync();
+
+            receiver.Handler.ClosePath(1, KwikError.PathLost);
+            await receiver.SettleAsync();
+            foreach (RawSecondary server in new[] { opening, reading, parked, waiting })
+            {
+                Assert.True(server.Handling.IsCompleted);
+                Assert.Equal(KwikError.PathLost, await server.RefusalAsync());
+            }
+
+            Assert.Equal([reading.Id, parked.Id], receiver.Ended.Select(ending => ending.Source.Id).OrderBy(id => id.StreamId));
+            Assert.All(receiver.Ended, ending => Assert.Equal((KwikError.PathLost, null), (ending.Fault!.Code, ending.Action)));
+            Assert.Equal(new SecondaryStreamStats(0, 0, 0, 0, 1), receiver.Handler.GetStats(1));
+            Assert.False(other.Handling.IsCompleted);
+            Assert.Empty(receiver.Broken);
+        },
+        aggregation: new AggregatorOptions { MaxPendingBytes = 64 * 1024 });
 
     private static void AssertNobodysFault(SecondaryReceiver receiver)
     {
