@@ -51,12 +51,12 @@ internal sealed partial class SecondaryStreamHandler(
         catch (OperationCanceledException) when (source.Stopped.IsCancellationRequested)
         {
             // By us, while the stream was parked; the code is in StopCode.
-            fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
+            (fault, action) = Stopped(source);
         }
         catch (KwikException) when (source.StopCode is not null and not KwikError.Timeout)
         {
             // Whatever it has run into since: whoever closes a public stream takes its grants back, too.
-            fault = Fault(source.StopCode.Value, source, "was stopped by this side");
+            (fault, action) = Stopped(source);
         }
         catch (KwikException e)
         {
@@ -173,11 +173,28 @@ internal sealed partial class SecondaryStreamHandler(
             BreakRule(source.Id.PathId, fault);
         }
 
-        if (!(isOurFinding || isTooSlow) || source.StreamId < 0)
-        {
-            return null;
-        }
+        return (isOurFinding || isTooSlow) && source.StreamId >= 0 ? Treat(source, fault) : null;
+    }
 
+    /// <summary>
+    /// What we stop breaks no rule. One that gave way to another, for room, is to send its range again; one that was too
+    /// slow is treated as such wherever it was stopped.
+    /// </summary>
+    private (KwikException Fault, RecoveryAction? Action) Stopped(InboundSecondaryStream source)
+    {
+        KwikException fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
+        RecoveryAction? action = fault.Code switch
+        {
+            _ when source.StreamId < 0 => null,
+            KwikError.SecondaryStreamOverflow => RecoveryAction.RequestResend,
+            KwikError.Timeout => Treat(source, fault),
+            _ => null,
+        };
+        return (fault, action);
+    }
+
+    private RecoveryAction Treat(InboundSecondaryStream source, KwikException fault)
+    {
         // An end without a close frame is the only fault that has a default, and with one it does not come here.
         RecoveryAction action = Decide(source, fault);
         return action == RecoveryAction.UseDefaults ? RecoveryAction.RequestResend : action;

@@ -96,22 +96,28 @@ public sealed class SecondaryStreamStallTests
         },
         aggregation: Small);
 
-    [Fact]
-    public void Stream_StoppedWhileThereIsNoRoom_EndsWithItsCode() => SecondaryReceiver.Run(
-        1,
-        async receiver =>
-        {
-            RawSecondary server = await receiver.PushAsync(1, receiver.AddStream(4), Window);
-            await server.SendDataAsync(new byte[1000]);
-            await receiver.SettleAsync();
-            Assert.True(Assert.Single(receiver.Mappings.SourcesOf(4)).IsParked);
-            receiver.Handler.CloseStream(server.Id, KwikError.SecondaryStreamOverflow);
-            Assert.Equal(KwikError.SecondaryStreamOverflow, await server.RefusalAsync());
-            SecondaryReceiver.Ending ending = Assert.Single(receiver.Ended);
-            Assert.Equal((KwikError.SecondaryStreamOverflow, null), (ending.Fault!.Code, ending.Action));
-            Assert.Empty(receiver.Broken);
-        },
-        aggregation: Small);
+    [Theory]
+    [InlineData(KwikError.Cancelled, null)]
+    [InlineData(KwikError.Timeout, RecoveryAction.CloseStream)]
+    [InlineData(KwikError.SecondaryStreamOverflow, RecoveryAction.RequestResend)]
+    public void Stream_StoppedWhileThereIsNoRoom_IsTreatedAsItsCodeAsks(KwikError code, RecoveryAction? action) =>
+        SecondaryReceiver.Run(
+            1,
+            async receiver =>
+            {
+                receiver.Treatment = RecoveryAction.CloseStream;
+                RawSecondary server = await receiver.PushAsync(1, receiver.AddStream(4), Window);
+                await server.SendDataAsync(new byte[1000]);
+                await receiver.SettleAsync();
+                Assert.True(Assert.Single(receiver.Mappings.SourcesOf(4)).IsParked);
+                receiver.Handler.CloseStream(server.Id, code);
+                Assert.Equal(code, await server.RefusalAsync());
+                SecondaryReceiver.Ending ending = Assert.Single(receiver.Ended);
+                Assert.Equal((code, action), (ending.Fault!.Code, ending.Action));
+                Assert.Equal(code == KwikError.Timeout ? 1 : 0, receiver.Decided.Count);
+                Assert.Empty(receiver.Broken);
+            },
+            aggregation: Small);
 
     [Fact]
     public void StreamThatWaitsForItsMapping_IsNotStalled() => SecondaryReceiver.Run(
