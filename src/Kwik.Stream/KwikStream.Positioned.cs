@@ -71,7 +71,9 @@ public sealed partial class KwikStream
             }
 
             _positionedEnd = Math.Max(_positionedEnd, end);
-            SecondaryStream? segment = _segment?.GetOffset() == offset ? _segment : null;
+
+            // A client stops one that is idle for longer than its StreamTimeout.
+            SecondaryStream? segment = _segment is { WritesClosed.IsCompleted: false } && _segment.GetOffset() == offset ? _segment : null;
             _segment = segment is null ? _segment : null;
             return segment;
         }
