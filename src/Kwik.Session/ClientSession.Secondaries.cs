@@ -61,6 +61,10 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         {
             EndRequest(source, mapping, fault, action);
         }
+        else if (source.StopCode == KwikError.SecondaryStreamOverflow)
+        {
+            TryLoseGrant(source.Id.PathId, source.StreamId, source.Offset, KwikError.SecondaryStreamOverflow);
+        }
         else if (fault is null ? source.Outcome != KwikError.None || source.HasDropped : source.StopCode != KwikError.Cancelled)
         {
             LoseRange(source.Id.PathId, source.StreamId, source.Offset, fault?.Code ?? source.Outcome);
@@ -133,8 +137,13 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             // There already when it answers our question.
             MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length) || grants.TryFind(path, stream, offset, out _),
             MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length),
-            _ => grants.Remove(path, stream, offset),
+            _ => false,
         });
+        if (update.Operation == MappingOperation.MappingDelete)
+        {
+            _mappings.TryRevokeAt(path, stream, offset, out _);
+        }
+
         if (_streams.WasClosed(stream))
         {
             // After the update, so that a stream that closes meanwhile leaves nothing behind.
@@ -161,6 +170,34 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             && _mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range))
         {
             ReportLost(pathId, streamId, range.Offset, range.End, error);
+        }
+    }
+
+    /// <summary>
+    /// The grant that holds a byte ends as a whole, and whatever of its path still writes in it; the primary learns what is
+    /// missing of it. False when there is none.
+    /// </summary>
+    private bool TryLoseGrant(int pathId, long streamId, long offset, KwikError error)
+    {
+        if (!_mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range))
+        {
+            return false;
+        }
+
+        StopPushed(pathId, streamId, range.Offset, range.End);
+        ReportLost(pathId, streamId, range.Offset, range.End, error);
+        return true;
+    }
+
+    /// <summary>Stops what a path pushes into a range of a stream.</summary>
+    private void StopPushed(int pathId, long streamId, long offset, long end)
+    {
+        foreach (InboundSecondaryStream source in _mappings.SourcesOf(streamId))
+        {
+            if (source.Id.PathId == pathId && source.Request is null && source.Offset >= offset && source.Offset < end)
+            {
+                source.Stop(KwikError.Cancelled);
+            }
         }
     }
 

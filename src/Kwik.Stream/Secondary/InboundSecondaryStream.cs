@@ -19,6 +19,7 @@ internal sealed class InboundSecondaryStream
     private long _offset;
     private long _placed;
     private bool _parked;
+    private long _parkedSince;
 
     public InboundSecondaryStream(int pathId, ITransportStream stream, FrameReader frames, TimeProvider time)
     {
@@ -67,15 +68,21 @@ internal sealed class InboundSecondaryStream
         }
     }
 
-    /// <summary>True while its next piece does not fit into the window of its public stream.</summary>
-    public bool IsParked
+    /// <summary>True when its next piece has not fit the window of its public stream for so long.</summary>
+    public bool IsParkedFor(TimeSpan duration)
     {
-        get
+        lock (_gate)
         {
-            lock (_gate)
-            {
-                return _parked;
-            }
+            return _parked && _time.GetElapsedTime(_parkedSince) >= duration;
+        }
+    }
+
+    /// <summary>True when nothing has come for so long although there was room.</summary>
+    public bool IsIdleFor(TimeSpan duration)
+    {
+        lock (_gate)
+        {
+            return !_parked && _time.GetElapsedTime(_lastActivity) >= duration;
         }
     }
 
@@ -133,7 +140,7 @@ internal sealed class InboundSecondaryStream
         lock (_gate)
         {
             _parked = parked;
-            _lastCheck = _time.GetTimestamp();
+            _lastCheck = _parkedSince = _time.GetTimestamp();
             _bytesAtLastCheck = Frames.BytesRead;
         }
     }

@@ -102,6 +102,15 @@ internal sealed partial class SecondaryStreamHandler(
         }
     }
 
+    /// <summary>True when this path may open no more streams, until others end.</summary>
+    public bool IsFull(int pathId)
+    {
+        lock (_gate)
+        {
+            return CountLocked(pathId) >= options.MaxStreamsPerPath;
+        }
+    }
+
     /// <summary>The Internal streams of one path, in numbers.</summary>
     public SecondaryStreamStats GetStats(int pathId)
     {
@@ -119,7 +128,7 @@ internal sealed partial class SecondaryStreamHandler(
     {
         lock (_gate)
         {
-            if (_open.Keys.Count(id => id.PathId == source.Id.PathId) >= options.MaxStreamsPerPath)
+            if (CountLocked(source.Id.PathId) >= options.MaxStreamsPerPath)
             {
                 return false;
             }
@@ -128,6 +137,8 @@ internal sealed partial class SecondaryStreamHandler(
             return true;
         }
     }
+
+    private int CountLocked(int pathId) => _open.Keys.Count(id => id.PathId == pathId);
 
     private void Remove(InboundSecondaryStream source)
     {
@@ -145,7 +156,8 @@ internal sealed partial class SecondaryStreamHandler(
     {
         // The transport's word is the server's own, or the connection's end, or the echo of our stop.
         bool isOurFinding = fault != source.Frames.TransportFault;
-        bool isTooSlow = source.StopCode == KwikError.Timeout;
+        // What is pushed may come whenever its sender likes; it only does not keep its place for ever.
+        bool isTooSlow = source.StopCode == KwikError.Timeout && (source.Request is not null || source.StreamId < 0);
         if ((isOurFinding && fault.Side == KwikErrorSide.Remote) || (isTooSlow && source.StreamId < 0))
         {
             BreakRule(source.Id.PathId, fault);
