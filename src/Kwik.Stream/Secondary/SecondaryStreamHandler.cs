@@ -17,6 +17,7 @@ internal sealed partial class SecondaryStreamHandler(
     private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _open = [];
     private readonly Dictionary<int, long> _received = [];
     private readonly Dictionary<int, long> _placed = [];
+    private readonly Dictionary<int, TaskCompletionSource> _draining = [];
     private long _violations;
 
     /// <summary>Streams that were aborted because they broke a rule.</summary>
@@ -61,12 +62,13 @@ internal sealed partial class SecondaryStreamHandler(
         }
         finally
         {
-            Remove(source);
             source.Advance(fault is null ? SecondaryStreamInput.Finished : SecondaryStreamInput.Failed);
             if (mappings.Unmap(source))
             {
                 owner.StreamEnded(source, fault is null ? null : Locate(fault, source), action);
             }
+
+            Remove(source);
         }
     }
 
@@ -88,6 +90,26 @@ internal sealed partial class SecondaryStreamHandler(
     {
         mappings.RemoveStream(streamId).ForEach(source => source.Stop(KwikError.Cancelled));
         WakeWaiting();
+    }
+
+    /// <summary>Ends when nothing that is pushed on this path is open any more.</summary>
+    public Task DrainAsync(int pathId)
+    {
+        TaskCompletionSource? drained;
+        lock (_gate)
+        {
+            if (!HasPushedLocked(pathId))
+            {
+                return Task.CompletedTask;
+            }
+
+            if (!_draining.TryGetValue(pathId, out drained))
+            {
+                _draining[pathId] = drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+        }
+
+        return Background.WaitFor(drained);
     }
 
     /// <summary>Stops streams that are too slow: <see cref="SecondaryStreamOptions.StreamTimeout"/>.</summary>
@@ -140,15 +162,24 @@ internal sealed partial class SecondaryStreamHandler(
 
     private int CountLocked(int pathId) => _open.Keys.Count(id => id.PathId == pathId);
 
+    private bool HasPushedLocked(int pathId) => _open.Values.Any(source => source.Id.PathId == pathId && source.Request is null);
+
     private void Remove(InboundSecondaryStream source)
     {
+        TaskCompletionSource? drained = null;
         lock (_gate)
         {
             _open.Remove(source.Id);
             int path = source.Id.PathId;
             _received[path] = _received.GetValueOrDefault(path) + source.Frames.PayloadRead;
             _placed[path] = _placed.GetValueOrDefault(path) + source.Snapshot().BytesTransferred;
+            if (!HasPushedLocked(path))
+            {
+                _draining.Remove(path, out drained);
+            }
         }
+
+        drained?.TrySetResult();
     }
 
     /// <summary>Counts what a server did wrong, and asks what is to be done when bytes were expected of this stream.</summary>
