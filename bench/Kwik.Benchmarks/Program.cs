@@ -3,11 +3,14 @@ using Kwik.Benchmarks;
 
 // gate             the allocation gate of CI
 // wire [--json]    bytes on the wire beside the payload
+// echo [--json]    latency that Kwik adds to the echo of 1 KiB; starts itself once more for the server
 // anything else goes to BenchmarkDotNet, for instance --filter '*Aggregator*' --job short
 return args switch
 {
     ["gate"] => AllocationGate.Run(),
     ["wire", .. string[] options] => await WireOverhead.RunAsync(options.Contains("--json")),
+    ["echo", .. string[] options] => await EchoLatency.RunAsync(options.Contains("--json")),
+    ["echo-server"] => await EchoServer.RunAsync(Console.In, Console.Out),
     _ => Show(BenchmarkSwitcher.FromAssembly(typeof(AllocationGate).Assembly).Run(args)),
 };
 
