@@ -2,8 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Quic;
-using System.Net.Security;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Kwik.Data;
 using Kwik.Sessions;
@@ -63,19 +61,6 @@ internal static class EchoLatency
 
     private static IPEndPoint Loopback(string port) => new(IPAddress.Loopback, int.Parse(port, CultureInfo.InvariantCulture));
 
-    private static ValueTask<QuicConnection> ConnectAsync(IPEndPoint server, KeyHash pin) => QuicConnection.ConnectAsync(new QuicClientConnectionOptions
-    {
-        RemoteEndPoint = server,
-        DefaultStreamErrorCode = 1,
-        DefaultCloseErrorCode = 0,
-        ClientAuthenticationOptions = new SslClientAuthenticationOptions
-        {
-            ApplicationProtocols = [EchoServer.PlainProtocol],
-            TargetHost = "localhost",
-            RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 c && KeyHash.OfCertificate(c) == pin,
-        },
-    });
-
     private static async Task<List<Round>> MeasureAsync(Servers servers, int pairs)
     {
         var measured = new List<Round>();
@@ -83,9 +68,9 @@ internal static class EchoLatency
         {
             // The library gives connections to its threads in turn: neither kind shall always be the first.
             bool plainFirst = pair % 2 == 0;
-            QuicConnection? early = plainFirst ? await ConnectAsync(servers.Plain, servers.Pin) : null;
+            QuicConnection? early = plainFirst ? await PlainQuic.ConnectAsync(servers.Plain, servers.Pin) : null;
             await using ClientSession kwik = await KwikClient.ConnectAsync(new KwikClientOptions { Primary = servers.Kwik, Pins = [servers.Pin] });
-            await using QuicConnection plain = early ?? await ConnectAsync(servers.Plain, servers.Pin);
+            await using QuicConnection plain = early ?? await PlainQuic.ConnectAsync(servers.Plain, servers.Pin);
             await using QuicStream plainStream = await plain.OpenOutboundStreamAsync(QuicStreamType.Bidirectional);
             await using KwikStream kwikStream = await kwik.OpenStreamSync();
             for (int i = 0; i <= RoundsPerPair; i++)

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Quic;
-using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
 using Kwik.Sessions;
 using Kwik.Streams;
@@ -10,14 +9,12 @@ namespace Kwik.Benchmarks;
 /// <summary>The other process: sends back what comes, over plain System.Net.Quic on one port and over Kwik on another.</summary>
 internal static class EchoServer
 {
-    public static readonly SslApplicationProtocol PlainProtocol = new("echo");
-
     /// <summary>Writes one line, "PLAIN-PORT KWIK-PORT PIN", and serves clients until <paramref name="input"/> ends.</summary>
     public static async Task<int> RunAsync(TextReader input, TextWriter output)
     {
         QuicProvider.EnsureLoaded();
         using X509Certificate2 certificate = KwikCertificate.CreateSelfSigned(["localhost"], TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
-        await using QuicListener plain = await ListenAsync(certificate);
+        await using QuicListener plain = await PlainQuic.ListenAsync(certificate);
         await using KwikListener kwik = await KwikListener.ListenAsync(new KwikListenerOptions
         {
             Role = ServerRole.Primary,
@@ -32,22 +29,6 @@ internal static class EchoServer
         await first;
         return 0;
     }
-
-    private static ValueTask<QuicListener> ListenAsync(X509Certificate2 certificate) => QuicListener.ListenAsync(new QuicListenerOptions
-    {
-        ListenEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
-        ApplicationProtocols = [PlainProtocol],
-        ConnectionOptionsCallback = (_, _, _) => ValueTask.FromResult(new QuicServerConnectionOptions
-        {
-            DefaultStreamErrorCode = 1,
-            DefaultCloseErrorCode = 1,
-            ServerAuthenticationOptions = new SslServerAuthenticationOptions
-            {
-                ApplicationProtocols = [PlainProtocol],
-                ServerCertificate = certificate,
-            },
-        }),
-    });
 
     private static async Task ServePlainAsync(QuicListener listener)
     {
