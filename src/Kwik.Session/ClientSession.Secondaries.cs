@@ -7,7 +7,15 @@ namespace Kwik.Sessions;
 
 public sealed partial class ClientSession : ISecondaryStreamOwner
 {
+    private const int MaxToldClosed = 1024;
+
+    /// <summary>RangeLost frames about one range.</summary>
+    internal const int MaxLostPieces = 16;
+
     private readonly RecoveryTable _recovery;
+
+    // Closed streams that the primary went on granting ranges of. Touched by the primary's control loop only.
+    private readonly HashSet<long> _toldClosed = [];
 
     /// <summary>The Internal streams of a path, in numbers; zeros for a path that has none.</summary>
     public SecondaryStreamStats GetSecondaryStreamStats(int pathId) => _secondaries.GetStats(pathId);
@@ -60,6 +68,10 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         else if (source.Request is { } mapping)
         {
             EndRequest(source, mapping, fault, action);
+        }
+        else if (source.StopCode == KwikError.SecondaryStreamOverflow)
+        {
+            TryLoseGrant(source.Id.PathId, source.StreamId, source.Offset, KwikError.SecondaryStreamOverflow);
         }
         else if (fault is null ? source.Outcome != KwikError.None || source.HasDropped : source.StopCode != KwikError.Cancelled)
         {
@@ -133,12 +145,29 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             // There already when it answers our question.
             MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length) || grants.TryFind(path, stream, offset, out _),
             MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length),
-            _ => grants.Remove(path, stream, offset),
+            _ => false,
         });
+        if (update.Operation == MappingOperation.MappingDelete)
+        {
+            _mappings.TryRevokeAt(path, stream, offset, out _);
+        }
+
         if (_streams.WasClosed(stream))
         {
             // After the update, so that a stream that closes meanwhile leaves nothing behind.
             _mappings.RemoveStream(stream);
+            if (_toldClosed.Count == MaxToldClosed)
+            {
+                _toldClosed.Clear();
+            }
+
+            // Once, though the primary may have sent a thousand of these: its budget for our frames is limited.
+            if (_toldClosed.Add(stream))
+            {
+                TellClosed(_primary, stream);
+            }
+
+            _primary.Budget!.GiveBack();
             return;
         }
 
@@ -148,6 +177,8 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             throw Violation($"A mapping update for path {path} names a range of stream {stream} that cannot be granted.");
         }
 
+        // What is granted is bounded by itself.
+        _primary.Budget!.GiveBack();
         _secondaries.WakeWaiting();
     }
 
@@ -164,14 +195,56 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         }
     }
 
-    private void LosePath(int pathId, KwikError error)
+    /// <summary>
+    /// The grant that holds a byte ends as a whole, and whatever of its path still writes in it; the primary learns what is
+    /// missing of it. False when there is none.
+    /// </summary>
+    private bool TryLoseGrant(int pathId, long streamId, long offset, KwikError error)
     {
-        foreach ((long streamId, long offset, long end) in _mappings.RevokePath(pathId))
+        if (!_mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range))
         {
-            ReportLost(pathId, streamId, offset, end, error);
+            return false;
+        }
+
+        StopPushed(pathId, streamId, range.Offset, range.End);
+        ReportLost(pathId, streamId, range.Offset, range.End, error);
+        return true;
+    }
+
+    /// <summary>Stops what a path pushes into a range of a stream.</summary>
+    private void StopPushed(int pathId, long streamId, long offset, long end)
+    {
+        foreach (InboundSecondaryStream source in _mappings.SourcesOf(streamId))
+        {
+            if (source.Id.PathId == pathId && source.Request is null && source.Offset >= offset && source.Offset < end)
+            {
+                source.Stop(KwikError.Cancelled);
+            }
         }
     }
 
+    private void LosePath(int pathId, KwikError error)
+    {
+        foreach (var stream in _mappings.RevokePath(pathId).GroupBy(range => range.StreamId))
+        {
+            // Ranges that touch are one to the primary: an application may have granted thousands of small ones.
+            (long Offset, long End) lost = (0, 0);
+            foreach ((_, long offset, long end) in stream.OrderBy(range => range.Offset))
+            {
+                if (offset != lost.End)
+                {
+                    ReportLost(pathId, stream.Key, lost.Offset, lost.End, error);
+                    lost.Offset = offset;
+                }
+
+                lost.End = end;
+            }
+
+            ReportLost(pathId, stream.Key, lost.Offset, lost.End, error);
+        }
+    }
+
+    /// <summary>Names what is missing of a range: one piece for each hole, up to a limit, and then all the rest in one.</summary>
     private void ReportLost(int pathId, long streamId, long offset, long end, KwikError error)
     {
         if (_streams.Find(streamId) is not { } stream)
@@ -179,7 +252,15 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             return;
         }
 
-        foreach ((long start, long length) in stream.Incoming.Missing(offset, end))
+        List<(long Offset, long Length)> missing = stream.Incoming.Missing(offset, end);
+        if (missing.Count > MaxLostPieces)
+        {
+            (long last, long first) = (missing[^1].Offset + missing[^1].Length, missing[MaxLostPieces - 1].Offset);
+            missing.RemoveRange(MaxLostPieces - 1, missing.Count - MaxLostPieces + 1);
+            missing.Add((first, last - first));
+        }
+
+        foreach ((long start, long length) in missing)
         {
             _events.Raise(new RangeLost(streamId, start, length, pathId, error));
             _primary.Control.Send(new ControlFrame

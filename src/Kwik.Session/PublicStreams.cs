@@ -7,7 +7,7 @@ namespace Kwik.Sessions;
 
 /// <summary>The public streams of a session, whichever side opened them. Safe for concurrent use.</summary>
 internal sealed class PublicStreams(
-    ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool)
+    ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool, PendingBudget budget)
 {
     // Streams do not arrive in the order of their ids, so that a closed one cannot be told by its number. One that was
     // closed longer ago counts as never seen: what comes for it waits, and is then refused.
@@ -17,7 +17,19 @@ internal sealed class PublicStreams(
     private readonly Dictionary<long, KwikStream> _streams = [];
     private readonly Channel<KwikStream> _accepted = Channel.CreateUnbounded<KwikStream>();
     private readonly Queue<long> _closedIds = new();
+    private readonly AsyncSignal _added = new();
     private KwikException? _fault;
+
+    private bool IsEmpty
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _streams.Count == 0;
+            }
+        }
+    }
 
     /// <summary>Opens a stream, waiting while the peer's limit is reached.</summary>
     public async Task<KwikStream> OpenAsync(CancellationToken cancellationToken)
@@ -118,7 +130,7 @@ internal sealed class PublicStreams(
 
     private KwikStream Add(ITransportStream main)
     {
-        var stream = new KwikStream(main, owner, options, pool);
+        var stream = new KwikStream(main, owner, options, pool, budget);
         KwikException? fault;
         lock (_gate)
         {
@@ -126,12 +138,22 @@ internal sealed class PublicStreams(
             fault = _fault;
         }
 
+        _added.Set();
         if (fault is not null)
         {
             stream.Fail(fault);
         }
 
         return stream;
+    }
+
+    /// <summary>Waits until a stream is open. One waiter.</summary>
+    public async ValueTask WaitForAnyAsync(CancellationToken cancellationToken)
+    {
+        while (IsEmpty)
+        {
+            await _added.WaitAsync(cancellationToken);
+        }
     }
 
     /// <summary>The streams that are open.</summary>

@@ -80,15 +80,21 @@ internal sealed class InboundSecondaryStream
         }
     }
 
-    /// <summary>True while its next piece does not fit into the window of its public stream.</summary>
-    public bool IsParked
+    /// <summary>True when its next piece has not fit the window of its public stream for so long.</summary>
+    public bool IsParkedFor(TimeSpan duration)
     {
-        get
+        lock (_gate)
         {
-            lock (_gate)
-            {
-                return _parked;
-            }
+            return _parked && _time.GetElapsedTime(_parkedAt) >= duration;
+        }
+    }
+
+    /// <summary>True when nothing has come for so long although there was room.</summary>
+    public bool IsIdleFor(TimeSpan duration)
+    {
+        lock (_gate)
+        {
+            return !_parked && _time.GetElapsedTime(_lastActivity) >= duration;
         }
     }
 
@@ -152,6 +158,11 @@ internal sealed class InboundSecondaryStream
             _clockStart += parked ? 0 : now - _parkedAt;
             _parkedAt = now;
             _parked = parked;
+            if (!parked && Request is null)
+            {
+                // What is pushed may come whenever its sender likes, a frame at a time.
+                RestartClockLocked();
+            }
         }
     }
 

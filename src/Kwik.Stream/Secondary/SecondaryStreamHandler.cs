@@ -17,6 +17,7 @@ internal sealed partial class SecondaryStreamHandler(
     private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _open = [];
     private readonly Dictionary<int, long> _received = [];
     private readonly Dictionary<int, long> _placed = [];
+    private readonly Dictionary<int, TaskCompletionSource> _draining = [];
     private long _violations;
 
     /// <summary>Streams that were aborted because they broke a rule.</summary>
@@ -66,12 +67,13 @@ internal sealed partial class SecondaryStreamHandler(
         }
         finally
         {
-            Remove(source);
             source.Advance(fault is null ? SecondaryStreamInput.Finished : SecondaryStreamInput.Failed);
             if (mappings.Unmap(source))
             {
                 owner.StreamEnded(source, fault is null ? null : Locate(fault, source), action);
             }
+
+            Remove(source);
         }
     }
 
@@ -102,14 +104,35 @@ internal sealed partial class SecondaryStreamHandler(
 
     /// <summary>
     /// The public stream is closed, and its owner does not find it any more: its Internal streams are stopped, and nothing
-    /// is granted in it.
+    /// is granted in it. False when nothing was.
     /// </summary>
-    public void CloseTarget(long streamId)
+    public bool CloseTarget(long streamId)
     {
         // Before their grants end, so that none looks as if it wrote where it may not.
         mappings.SourcesOf(streamId).ForEach(source => source.Stop(KwikError.Cancelled));
-        mappings.RemoveStream(streamId);
+        bool hadGrants = mappings.RemoveStream(streamId);
         WakeWaiting();
+        return hadGrants;
+    }
+
+    /// <summary>Ends when nothing that is pushed on this path is open any more.</summary>
+    public Task DrainAsync(int pathId)
+    {
+        TaskCompletionSource? drained;
+        lock (_gate)
+        {
+            if (!HasPushedLocked(pathId))
+            {
+                return Task.CompletedTask;
+            }
+
+            if (!_draining.TryGetValue(pathId, out drained))
+            {
+                _draining[pathId] = drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+        }
+
+        return Background.WaitFor(drained);
     }
 
     /// <summary>Stops streams that are too slow: <see cref="SecondaryStreamOptions.StreamTimeout"/>.</summary>
@@ -121,6 +144,15 @@ internal sealed partial class SecondaryStreamHandler(
             {
                 source.Stop(KwikError.Timeout);
             }
+        }
+    }
+
+    /// <summary>True when this path may open no more streams, until others end.</summary>
+    public bool IsFull(int pathId)
+    {
+        lock (_gate)
+        {
+            return CountLocked(pathId) >= options.MaxStreamsPerPath;
         }
     }
 
@@ -141,7 +173,7 @@ internal sealed partial class SecondaryStreamHandler(
     {
         lock (_gate)
         {
-            if (_open.Keys.Count(id => id.PathId == source.Id.PathId) >= options.MaxStreamsPerPath)
+            if (CountLocked(source.Id.PathId) >= options.MaxStreamsPerPath)
             {
                 return false;
             }
@@ -151,15 +183,26 @@ internal sealed partial class SecondaryStreamHandler(
         }
     }
 
+    private int CountLocked(int pathId) => _open.Keys.Count(id => id.PathId == pathId);
+
+    private bool HasPushedLocked(int pathId) => _open.Values.Any(source => source.Id.PathId == pathId && source.Request is null);
+
     private void Remove(InboundSecondaryStream source)
     {
+        TaskCompletionSource? drained = null;
         lock (_gate)
         {
             _open.Remove(source.Id);
             int path = source.Id.PathId;
             _received[path] = _received.GetValueOrDefault(path) + source.Frames.PayloadRead;
             _placed[path] = _placed.GetValueOrDefault(path) + source.Snapshot().BytesTransferred;
+            if (!HasPushedLocked(path))
+            {
+                _draining.Remove(path, out drained);
+            }
         }
+
+        drained?.TrySetResult();
     }
 
     /// <summary>Counts what a server did wrong, and asks what is to be done when bytes were expected of this stream.</summary>
@@ -167,7 +210,8 @@ internal sealed partial class SecondaryStreamHandler(
     {
         // The transport's word is the server's own, or the connection's end, or the echo of our stop.
         bool isOurFinding = fault != source.Frames.TransportFault;
-        bool isTooSlow = source.StopCode == KwikError.Timeout;
+        // What is pushed may come whenever its sender likes; it only does not keep its place for ever.
+        bool isTooSlow = source.StopCode == KwikError.Timeout && (source.Request is not null || source.StreamId < 0);
         if ((isOurFinding && fault.Side == KwikErrorSide.Remote) || (isTooSlow && source.StreamId < 0))
         {
             BreakRule(source.Id.PathId, fault);
@@ -177,19 +221,12 @@ internal sealed partial class SecondaryStreamHandler(
     }
 
     /// <summary>
-    /// What we stop breaks no rule. One that gave way to another, for room, is to send its range again; one that was too
-    /// slow is treated as such wherever it was stopped.
+    /// What we stop breaks no rule; an answer that was too slow is treated as such wherever it was stopped.
     /// </summary>
     private (KwikException Fault, RecoveryAction? Action) Stopped(InboundSecondaryStream source)
     {
         KwikException fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
-        RecoveryAction? action = fault.Code switch
-        {
-            _ when source.StreamId < 0 => null,
-            KwikError.SecondaryStreamOverflow => RecoveryAction.RequestResend,
-            KwikError.Timeout => Treat(source, fault),
-            _ => null,
-        };
+        RecoveryAction? action = fault.Code == KwikError.Timeout && source.Request is not null ? Treat(source, fault) : null;
         return (fault, action);
     }
 

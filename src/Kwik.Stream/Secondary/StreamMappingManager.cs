@@ -12,6 +12,9 @@ internal sealed class StreamMappingManager
     private readonly Dictionary<(int Path, long Request), StreamMapping> _expected = [];
     private readonly MappingGrants _grants = new();
 
+    // Taken back. Who writes there, and has not heard of it, breaks no rule.
+    private readonly MappingGrants _former = new();
+
     // Both directions: an Internal stream has one public stream, a public stream has any number of Internal streams.
     private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _mapped = [];
     private readonly Dictionary<long, List<InboundSecondaryStream>> _sources = [];
@@ -73,6 +76,21 @@ internal sealed class StreamMappingManager
         }
     }
 
+    /// <summary>True when the primary had granted every one of these bytes to the path, whatever has been taken back since.</summary>
+    public bool WasGranted(int pathId, long streamId, long offset, long end)
+    {
+        lock (_gate)
+        {
+            while (offset < end && (_grants.TryFind(pathId, streamId, offset, out (long Offset, long End) range)
+                || _former.TryFind(pathId, streamId, offset, out range)))
+            {
+                offset = range.End;
+            }
+
+            return offset >= end;
+        }
+    }
+
     /// <summary>Takes back what a path may still write, in all streams or in one; returns what it was.</summary>
     public List<(long StreamId, long Offset, long End)> RevokePath(int pathId, long? streamId = null)
     {
@@ -80,7 +98,7 @@ internal sealed class StreamMappingManager
         {
             List<(long StreamId, long Offset, long End)> revoked =
                 [.. _grants.OfPath(pathId).Where(range => streamId is null || range.StreamId == streamId)];
-            revoked.ForEach(range => _grants.Remove(pathId, range.StreamId, range.Offset));
+            revoked.ForEach(range => RevokeLocked(pathId, range.StreamId, range.Offset, range.End));
             return revoked;
         }
     }
@@ -90,7 +108,13 @@ internal sealed class StreamMappingManager
     {
         lock (_gate)
         {
-            return _grants.TryFind(pathId, streamId, offset, out range) && _grants.Remove(pathId, streamId, range.Offset);
+            bool found = _grants.TryFind(pathId, streamId, offset, out range);
+            if (found)
+            {
+                RevokeLocked(pathId, streamId, range.Offset, range.End);
+            }
+
+            return found;
         }
     }
 
@@ -182,12 +206,22 @@ internal sealed class StreamMappingManager
         }
     }
 
-    /// <summary>A public stream is closed: grants for it end. Its Internal streams stay mapped until their readers end.</summary>
-    public void RemoveStream(long streamId)
+    /// <summary>
+    /// A public stream is closed: grants for it end; false when there were none. Its Internal streams stay mapped until their
+    /// readers end.
+    /// </summary>
+    public bool RemoveStream(long streamId)
     {
         lock (_gate)
         {
-            _grants.RemoveStream(streamId);
+            return _grants.RemoveStream(streamId) | _former.RemoveStream(streamId);
         }
+    }
+
+    private void RevokeLocked(int pathId, long streamId, long offset, long end)
+    {
+        _grants.Remove(pathId, streamId, offset);
+        // False for what was taken back before, and when there is no room to remember it.
+        _former.TryAdd(pathId, streamId, offset, end - offset);
     }
 }

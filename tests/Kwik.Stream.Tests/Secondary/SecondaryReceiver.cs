@@ -75,6 +75,8 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
         return _streams[id] = new KwikStream(transport, this, _aggregation, Pool);
     }
 
+    public KwikStream Stream(long id) => _streams[id];
+
     /// <summary>An Internal stream, begun by a server; the handler is at it.</summary>
     public RawSecondary Open(int path)
     {

@@ -29,15 +29,17 @@ public sealed class SecondaryStreamHandlerPushFaultTests
     });
 
     [Fact]
-    public void PushedBytes_WhoseGrantWasTakenBack_AreRefused() => SecondaryReceiver.Run(1, async receiver =>
+    public void PushedBytes_WhoseGrantWasTakenBack_AreStoppedWithoutBlame() => SecondaryReceiver.Run(1, async receiver =>
     {
         RawSecondary server = await receiver.PushAsync(1, receiver.AddStream(4));
         await server.SendDataAsync(new byte[10]);
         await receiver.SettleAsync();
         receiver.Mappings.RevokePath(1);
         await server.SendDataAsync(new byte[10]);
-        Assert.Equal(KwikError.StreamMappingConflict, await server.RefusalAsync());
+        Assert.Equal(KwikError.Cancelled, await server.RefusalAsync());
         Assert.Equal(10, receiver.Placed);
+        Assert.Empty(receiver.Broken);
+        Assert.Empty(receiver.Decided);
     });
 
     [Theory]

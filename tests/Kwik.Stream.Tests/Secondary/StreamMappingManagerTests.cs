@@ -81,8 +81,8 @@ public sealed class StreamMappingManagerTests : IAsyncLifetime
         Grant(1, 4, 0, 100);
         Grant(2, 4, 0, 100);
         Grant(2, 8, 0, 100);
-        _mappings.RemoveStream(4);
-        _mappings.RemoveStream(12);
+        Assert.True(_mappings.RemoveStream(4));
+        Assert.False(_mappings.RemoveStream(12));
         Assert.False(_mappings.IsGranted(1, 4, 0, 1));
         Assert.False(_mappings.IsGranted(2, 4, 0, 1));
         Assert.True(_mappings.IsGranted(2, 8, 0, 100));
