@@ -247,6 +247,19 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     }
 
     /// <summary>Lets a hole of 100 bytes at the start be asked about.</summary>
+    [Fact]
+    public void IsExcused_OnceForEachHoleOfAStreamThatGaveWay()
+    {
+        Assert.False(_offsets.IsExcused(4, 100));
+        _offsets.Excuse(4);
+        Assert.True(_offsets.IsExcused(4, 100));
+        Assert.False(_offsets.IsExcused(4, 100));
+        Assert.True(_offsets.IsExcused(4, 200));
+        Assert.False(_offsets.IsExcused(8, 200));
+        _offsets.Forget(4);
+        Assert.False(_offsets.IsExcused(4, 300));
+    }
+
     private void Ask()
     {
         Place(100, 10);

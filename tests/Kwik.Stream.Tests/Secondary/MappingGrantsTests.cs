@@ -210,6 +210,28 @@ public sealed class MappingGrantsTests
         Assert.Empty(_grants.PathsAt(4, 15));
     }
 
+    [Theory]
+    [InlineData(0, 10, 0)]
+    [InlineData(0, 11, 1)]
+    [InlineData(19, 30, 1)]
+    [InlineData(20, 30, 0)]
+    [InlineData(19, 31, 2)]
+    [InlineData(0, 1000, 3)]
+    [InlineData(40, 1000, 0)]
+    public void RemoveWithin_TakesBackWhateverHasAByteThere(long offset, long end, int removed)
+    {
+        Assert.True(_grants.TryAdd(1, 4, 10, 10));
+        Assert.True(_grants.TryAdd(1, 4, 30, 5));
+        Assert.True(_grants.TryAdd(1, 4, 35, 5));
+        Assert.True(_grants.TryAdd(2, 4, 0, 1000));
+        Assert.True(_grants.TryAdd(1, 8, 0, 1000));
+        Assert.Equal(removed, _grants.RemoveWithin(1, 4, offset, end));
+        Assert.Equal(3 - removed, _grants.OfPath(1).Count(range => range.StreamId == 4));
+        Assert.Single(_grants.OfPath(2));
+        Assert.Single(_grants.OfPath(1), range => range.StreamId == 8);
+        AssertRoomFor(MappingGrants.MaxRanges, path: 3);
+    }
+
     /// <summary>True for exactly so many more.</summary>
     private void AssertRoomFor(int count, int path)
     {

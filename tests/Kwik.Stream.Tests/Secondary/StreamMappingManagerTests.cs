@@ -208,6 +208,22 @@ public sealed class StreamMappingManagerTests : IAsyncLifetime
         Assert.True(_mappings.IsGranted(2, 4, 0, 20));
     }
 
+    [Fact]
+    public void WasGranted_AcrossWhatWasTakenBackAndWhatWasNot_UntilTheStreamCloses()
+    {
+        Grant(1, 4, 0, 10);
+        Grant(1, 4, 10, 10);
+        Assert.True(_mappings.TryRevokeAt(1, 4, 5, out _));
+        Assert.False(_mappings.IsGranted(1, 4, 0, 20));
+        Assert.True(_mappings.WasGranted(1, 4, 0, 20));
+        Assert.False(_mappings.WasGranted(1, 4, 0, 21));
+        Assert.False(_mappings.WasGranted(2, 4, 0, 1));
+        Assert.Equal([(4L, 10L, 20L)], _mappings.RevokePath(1));
+        Assert.True(_mappings.WasGranted(1, 4, 0, 20));
+        _mappings.RemoveStream(4);
+        Assert.False(_mappings.WasGranted(1, 4, 0, 1));
+    }
+
     private InboundSecondaryStream Map(int path, long id, long streamId)
     {
         InboundSecondaryStream source = Inbound.Create(path, id);
