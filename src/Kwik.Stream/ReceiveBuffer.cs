@@ -49,6 +49,30 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
     }
 
+    /// <summary>Bytes that came again, the same, or for what had gone to the reader.</summary>
+    public long DuplicateBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _aggregator.DuplicateBytes;
+            }
+        }
+    }
+
+    /// <summary>Times that two sources sent different bytes for one offset.</summary>
+    public long Conflicts
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _aggregator.Conflicts;
+            }
+        }
+    }
+
     /// <summary>The hole that the reader waits at; null when there is none.</summary>
     public (long Offset, long End)? FirstHole
     {

@@ -77,15 +77,7 @@ internal sealed class RogueSecondary : IAsyncDisposable
         public async Task<ITransportStream> OpenAsync(StreamType type, params (StreamFrame Frame, byte[] Payload)[] frames)
         {
             ITransportStream stream = await peer.Connection.OpenStreamAsync(bidirectional: false, CancellationToken.None);
-            await stream.WriteAsync(RawPeer.Header(type));
-            foreach ((StreamFrame frame, byte[] payload) in frames)
-            {
-                var bytes = new byte[StreamFrame.MaxWrittenSize];
-                int length = frame.Write(bytes);
-                await stream.WriteAsync(bytes.AsMemory(0, length));
-                await stream.WriteAsync(payload);
-            }
-
+            await stream.WriteAsync((byte[])[.. RawPeer.Header(type), .. RawPeer.Bytes(frames)]);
             return stream;
         }
 
