@@ -132,6 +132,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         last = new(AcceptOutcome.Duplicate);
         int taken = 0;
         bool readable;
+        List<WindowWait>? released;
         lock (_gate)
         {
             while (taken < pieces.Length && last.Outcome is not (AcceptOutcome.Rejected or AcceptOutcome.FinalSize))
@@ -154,6 +155,8 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
             }
 
             readable = IsReadableLocked();
+            // Holes that were closed make room for a source that waits to make others.
+            released = TakeFittingLocked();
         }
 
         if (readable)
@@ -161,21 +164,27 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
             _readable.Set();
         }
 
+        Release(released);
         return taken;
     }
 
     /// <summary>Says how long the stream is; false when that contradicts what is known.</summary>
     public bool TrySetFinalSize(long size)
     {
+        List<WindowWait>? released;
         lock (_gate)
         {
             if (!_aggregator.TrySetFinalSize(size))
             {
                 return false;
             }
+
+            // Who waits with bytes beyond it will not be let in; it is to learn that now.
+            released = TakeFittingLocked();
         }
 
         _readable.Set();
+        Release(released);
         return true;
     }
 
@@ -355,6 +364,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
             released = TakeFittingLocked();
         }
 
+        Release(released);
         if (ended)
         {
             _verifier?.Finish();
@@ -366,7 +376,6 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
 
         _verifier?.Append(_current.Span);
-        Release(released);
         ReaderMoved?.Invoke();
         return true;
     }
@@ -379,13 +388,19 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
     /// <summary>Sources that may go on; to be released outside the lock.</summary>
     private List<WindowWait>? TakeFittingLocked()
     {
-        if (_parked.Count == 0)
+        List<WindowWait>? fitting = null;
+        for (int i = 0; i < _parked.Count;)
         {
-            return null;
+            if (!FitsLocked(_parked[i].Start, _parked[i].Length))
+            {
+                i++;
+                continue;
+            }
+
+            (fitting ??= []).Add(_parked[i]);
+            _parked.RemoveAt(i);
         }
 
-        List<WindowWait> fitting = _parked.FindAll(wait => FitsLocked(wait.Start, wait.Length));
-        _parked.RemoveAll(fitting.Contains);
         return fitting;
     }
 
