@@ -130,8 +130,9 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
 
         bool applied = _mappings.TryUpdateGrants(grants => update.Operation switch
         {
-            // There already when it answers our question.
-            MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length) || grants.TryFind(path, stream, offset, out _),
+            // There already, and the same, when it answers our question.
+            MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length)
+                || (grants.TryFind(path, stream, offset, out (long, long) known) && known == (offset, offset + length)),
             MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length),
             _ => grants.Remove(path, stream, offset),
         });
