@@ -19,6 +19,7 @@ internal sealed class InboundSecondaryStream
     private long _offset;
     private long _placed;
     private bool _parked;
+    private long _parkedAt;
 
     public InboundSecondaryStream(int pathId, ITransportStream stream, FrameReader frames, TimeProvider time)
     {
@@ -130,14 +131,15 @@ internal sealed class InboundSecondaryStream
         }
     }
 
-    /// <summary>We hold the stream back, or no longer do.</summary>
+    /// <summary>We hold the stream back, or no longer do; the clock of <see cref="IsStalled"/> stands still meanwhile.</summary>
     public void Park(bool parked)
     {
         lock (_gate)
         {
+            long now = _time.GetTimestamp();
+            _lastCheck += _parked ? now - _parkedAt : 0;
+            _parkedAt = now;
             _parked = parked;
-            _lastCheck = _time.GetTimestamp();
-            _bytesAtLastCheck = Frames.BytesRead;
         }
     }
 
@@ -149,9 +151,14 @@ internal sealed class InboundSecondaryStream
     {
         lock (_gate)
         {
+            if (_parked)
+            {
+                return false;
+            }
+
             TimeSpan elapsed = _time.GetElapsedTime(_lastCheck);
             long bytes = Frames.BytesRead - _bytesAtLastCheck;
-            if (_parked || bytes >= minimumRate * Math.Max(1, elapsed.TotalSeconds))
+            if (bytes >= minimumRate * Math.Max(1, elapsed.TotalSeconds))
             {
                 _lastCheck = _time.GetTimestamp();
                 _bytesAtLastCheck = Frames.BytesRead;

@@ -91,6 +91,7 @@ internal sealed partial class SecondaryStreamHandler
 
         var changed = new AsyncSignal();
         AddWaiting(source, changed);
+        source.Park(true);
         try
         {
             TimeSpan wait = options.MappingTryTimeout;
@@ -118,6 +119,7 @@ internal sealed partial class SecondaryStreamHandler
         }
         finally
         {
+            source.Park(false);
             lock (_gate)
             {
                 _waiting.Remove(source.Id);
