@@ -123,17 +123,19 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             ((int)update.PathId, (long)update.KwikStreamId, (long)update.Offset, (long)update.Length);
         bool isKnown =
             update.Operation is MappingOperation.MappingCreate or MappingOperation.MappingUpdate or MappingOperation.MappingDelete;
-        if (path < 0 || stream < 0 || offset < 0 || length < 0 || !isKnown)
+        if (path < 0 || stream < 0 || offset is < 0 or > StreamFrame.MaxOffset || length < 0 || length > StreamFrame.MaxOffset - offset || !isKnown)
         {
             throw Violation("A mapping update has values out of range.");
         }
 
+        bool wasLost = false;
         bool applied = _mappings.TryUpdateGrants(grants => update.Operation switch
         {
             // There already, and the same, when it answers our question.
             MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length)
                 || (grants.TryFind(path, stream, offset, out (long, long) known) && known == (offset, offset + length)),
-            MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length),
+            MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length)
+                || (wasLost = !grants.TryFind(path, stream, offset, out (long Offset, long) range) || range.Offset != offset),
             _ => grants.Remove(path, stream, offset),
         });
         if (_streams.WasClosed(stream))
@@ -147,6 +149,12 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         if (!applied && update.Operation != MappingOperation.MappingDelete)
         {
             throw Violation($"A mapping update for path {path} names a range of stream {stream} that cannot be granted.");
+        }
+
+        if (wasLost)
+        {
+            // While the change was on its way here, and the news of the loss on its way there.
+            ReportLost(path, stream, offset, offset + length, KwikError.PathLost);
         }
 
         _secondaries.WakeWaiting();

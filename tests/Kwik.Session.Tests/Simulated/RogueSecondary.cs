@@ -73,6 +73,9 @@ internal sealed class RogueSecondary : IAsyncDisposable
 
         public ValueTask SendAsync(ControlFrame frame) => peer.SendAsync(frame);
 
+        /// <summary>Ends the connection without a word on the control stream.</summary>
+        public ValueTask LeaveAsync() => peer.Connection.CloseAsync(KwikError.None);
+
         /// <summary>Opens a one-way stream of some type and writes frames, a payload behind each data frame.</summary>
         public async Task<ITransportStream> OpenAsync(StreamType type, params (StreamFrame Frame, byte[] Payload)[] frames)
         {
