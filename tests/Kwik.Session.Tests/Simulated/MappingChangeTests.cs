@@ -157,7 +157,7 @@ public sealed class MappingChangeTests
 
     private static async Task ChangeAsync(PushScene scene, int which)
     {
-        await scene.World.Delay(TimeSpan.FromMilliseconds(scene.World.Random.Next(0, 20)));
+        await scene.World.Delay(TimeSpan.FromMilliseconds(scene.World.Random.Next(1, 20)));
         try
         {
             switch (which)
