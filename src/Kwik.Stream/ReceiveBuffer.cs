@@ -103,7 +103,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
     }
 
-    /// <summary>The ranges that are not here, from one offset to another.</summary>
+    /// <summary>The ranges that are not here, from one offset to another, as far as the stream goes.</summary>
     public List<(long Offset, long Length)> Missing(long start, long end)
     {
         var missing = new List<(long Offset, long Length)>();
@@ -111,7 +111,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         {
             if (!_closed && _fault is null)
             {
-                _aggregator.Missing(start, end, missing);
+                _aggregator.Missing(start, Math.Min(end, _aggregator.FinalSize ?? end), missing);
             }
         }
 
