@@ -161,13 +161,15 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
     }
 
     /// <summary>
-    /// Nobody will fill what a path was granted around <paramref name="offset"/>: the grant ends, and the primary learns
-    /// what is missing of it. Other streams of that path in the same range may still be at it; the last one counts.
+    /// Nobody will fill what a path was granted around <paramref name="offset"/>, where its stream stands, perhaps at the end
+    /// of the range: the grant ends, and the primary learns what is missing of it. Other streams of that path in the same
+    /// range may still be at it; the last one counts.
     /// </summary>
     private void LoseRange(int pathId, long streamId, long offset, KwikError error)
     {
         if (!_mappings.SourcesOf(streamId).Exists(source => source.Id.PathId == pathId && source.Request is null)
-            && _mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range))
+            && (_mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range)
+                || _mappings.TryRevokeAt(pathId, streamId, offset - 1, out range)))
         {
             ReportLost(pathId, streamId, range.Offset, range.End, error);
         }
