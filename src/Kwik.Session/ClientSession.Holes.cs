@@ -37,10 +37,22 @@ public sealed partial class ClientSession
         }
 
         int source = _mappings.FindSource(stream.Id, hole.Offset);
+        if (TryGiveWay(source))
+        {
+            _offsets.Treated(stream.Id);
+            return;
+        }
+
         if (step == HoleStep.Synchronise)
         {
-            GiveWay(stream, source);
             Synchronise(stream, source, hole);
+            return;
+        }
+
+        if (source == 0 && _offsets.IsExcused(stream.Id, hole.Offset))
+        {
+            _offsets.Treated(stream.Id);
+            Request(stream, source, hole, KwikError.SecondaryStreamOverflow);
             return;
         }
 
@@ -59,15 +71,35 @@ public sealed partial class ClientSession
     }
 
     /// <summary>
-    /// Streams that wait for room hold credit of their connection, and the piece that would make room may need it: the one
-    /// that is farthest ahead is stopped, and its range asked for again.
+    /// Streams that wait for room hold credit of their connection, and their places among its streams; what would make room
+    /// may need them. The one that is farthest ahead of its reader is stopped, and what it had to bring is asked for again;
+    /// when all places are taken and none of them waits, the one that has been idle for longest. While there is one to be
+    /// stopped, its server is not to blame for a hole.
     /// </summary>
-    private void GiveWay(KwikStream stream, int pathId)
+    private bool TryGiveWay(int pathId)
     {
-        InboundSecondaryStream? farthest = _mappings.SourcesOf(stream.Id)
-            .Where(source => source.Id.PathId == pathId && source.IsParked)
-            .MaxBy(source => source.Offset);
-        farthest?.Stop(KwikError.SecondaryStreamOverflow);
+        List<InboundSecondaryStream> pushed =
+            _mappings.Mapped().FindAll(source => source.Id.PathId == pathId && source.Request is null);
+        InboundSecondaryStream? stopped = pushed.Where(source => source.IsParkedFor(SweepInterval))
+            .MaxBy(source => source.Offset - (_streams.Find(source.StreamId)?.Incoming.ReadOffset ?? 0));
+        if (stopped is null && _secondaries.IsFull(pathId))
+        {
+            stopped = pushed.Where(source => source.IsIdleFor(_options.Recovery.ReorderTimeout))
+                .MinBy(source => source.Snapshot().LastActivity);
+        }
+
+        if (stopped is null)
+        {
+            return false;
+        }
+
+        stopped.Stop(KwikError.SecondaryStreamOverflow);
+        if (pathId == 0)
+        {
+            _offsets.Excuse(stopped.StreamId);
+        }
+
+        return true;
     }
 
     private void Synchronise(KwikStream stream, int pathId, Hole hole)
@@ -119,17 +151,10 @@ public sealed partial class ClientSession
             return;
         }
 
-        // A grant ends as a whole, and whatever of this path still writes in it; the rest of it would never be asked for.
-        (long Offset, long End) lost =
-            _mappings.TryRevokeAt(source, stream.Id, hole.Offset, out (long, long) granted) ? granted : (hole.Offset, hole.End);
-        foreach (InboundSecondaryStream late in _mappings.SourcesOf(stream.Id))
+        if (!TryLoseGrant(source, stream.Id, hole.Offset, error))
         {
-            if (late.Id.PathId == source && late.Request is null && late.Offset < lost.End)
-            {
-                late.Stop(KwikError.Cancelled);
-            }
+            StopPushed(source, stream.Id, 0, hole.End);
+            ReportLost(source, stream.Id, hole.Offset, hole.End, error);
         }
-
-        ReportLost(source, stream.Id, lost.Offset, lost.End, error);
     }
 }

@@ -83,9 +83,9 @@ public sealed partial class ClientSession
 
     /// <summary>
     /// Ends what a path still owes before its connection is closed: ranges that were asked of it are asked of the others,
-    /// and their answers are stopped.
+    /// and their answers are stopped; what it pushes has <see cref="SessionTimeouts.Close"/> to end by itself.
     /// </summary>
-    private Task DrainAsync(KwikPath path)
+    private async Task DrainAsync(KwikPath path)
     {
         var reason = new KwikException(
             KwikError.PathLost, KwikErrorSide.Remote, $"The primary removed path {path.Id}.", null, path.Id);
@@ -94,7 +94,14 @@ public sealed partial class ClientSession
             fetch.RemovePath(path.Id, reason, only: path);
         }
 
-        return Task.CompletedTask;
+        try
+        {
+            await _secondaries.DrainAsync(path.Id).WaitAsync(SessionTimeouts.Close, _environment.Time);
+        }
+        catch (TimeoutException)
+        {
+            // What has not come by now is lost with the path, and the primary hears of it.
+        }
     }
 
     private void OnToken(Token renewed)

@@ -61,6 +61,10 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         {
             EndRequest(source, mapping, fault, action);
         }
+        else if (source.StopCode == KwikError.SecondaryStreamOverflow)
+        {
+            TryLoseGrant(source.Id.PathId, source.StreamId, source.Offset, KwikError.SecondaryStreamOverflow);
+        }
         else if (fault is null ? source.Outcome != KwikError.None || source.HasDropped : source.StopCode != KwikError.Cancelled)
         {
             LoseRange(source.Id.PathId, source.StreamId, source.Offset, fault?.Code ?? source.Outcome);
@@ -129,15 +133,14 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         }
 
         bool wasLost = false;
-        bool applied = _mappings.TryUpdateGrants(grants => update.Operation switch
+        bool applied = update.Operation switch
         {
             // There already, and the same, when it answers our question.
-            MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length)
-                || (grants.TryFind(path, stream, offset, out (long, long) known) && known == (offset, offset + length)),
-            MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length)
-                || (wasLost = !grants.TryFind(path, stream, offset, out (long Offset, long) range) || range.Offset != offset),
-            _ => grants.Remove(path, stream, offset),
-        });
+            MappingOperation.MappingCreate => _mappings.TryUpdateGrants(grants => grants.TryAdd(path, stream, offset, length)
+                || (grants.TryFind(path, stream, offset, out (long, long) known) && known == (offset, offset + length))),
+            MappingOperation.MappingUpdate => _mappings.TryResize(path, stream, offset, length, out wasLost) || wasLost,
+            _ => _mappings.TryRevokeAt(path, stream, offset, out _),
+        };
         if (_streams.WasClosed(stream))
         {
             // After the update, so that a stream that closes meanwhile leaves nothing behind.
@@ -172,6 +175,34 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
                 || _mappings.TryRevokeAt(pathId, streamId, offset - 1, out range)))
         {
             ReportLost(pathId, streamId, range.Offset, range.End, error);
+        }
+    }
+
+    /// <summary>
+    /// The grant that holds a byte ends as a whole, and whatever of its path still writes in it; the primary learns what is
+    /// missing of it. False when there is none.
+    /// </summary>
+    private bool TryLoseGrant(int pathId, long streamId, long offset, KwikError error)
+    {
+        if (!_mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range))
+        {
+            return false;
+        }
+
+        StopPushed(pathId, streamId, range.Offset, range.End);
+        ReportLost(pathId, streamId, range.Offset, range.End, error);
+        return true;
+    }
+
+    /// <summary>Stops what a path pushes into a range of a stream.</summary>
+    private void StopPushed(int pathId, long streamId, long offset, long end)
+    {
+        foreach (InboundSecondaryStream source in _mappings.SourcesOf(streamId))
+        {
+            if (source.Id.PathId == pathId && source.Request is null && source.Offset >= offset && source.Offset < end)
+            {
+                source.Stop(KwikError.Cancelled);
+            }
         }
     }
 

@@ -24,6 +24,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     private readonly TransportConnectOptions _target;
     private readonly KwikPath _primary;
     private readonly PathEntry _primaryPath;
+    private readonly PendingBudget _pending;
     private readonly PublicStreams _streams;
     private readonly StreamMappingManager _mappings = new();
     private readonly SecondaryStreamHandler _secondaries;
@@ -47,7 +48,8 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         _target = target;
         _primary = primary;
         Id = id;
-        _streams = new PublicStreams(primary.Connection, this, options.Aggregation, environment.Pool);
+        _pending = new PendingBudget(options.MaxPendingBytes);
+        _streams = new PublicStreams(primary.Connection, this, options.Aggregation, environment.Pool, _pending);
         _secondaries = new SecondaryStreamHandler(this, _mappings, options.SecondaryStreams, environment.Time, environment.Pool);
         _recovery = new RecoveryTable(options.Recovery.Rules);
         _offsets = new MultiSourceOffsetManager(options.Recovery, environment.Time);
@@ -60,6 +62,12 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
 
     /// <summary>Ends when the session has: normally after a close by either side, else with the reason.</summary>
     public Task Closed => _closed.Task;
+
+    /// <summary>
+    /// Bytes that wait ahead of the readers of all streams, or that servers have been asked for to go there:
+    /// <see cref="KwikClientOptions.MaxPendingBytes"/>.
+    /// </summary>
+    public long PendingBytes => _pending.Used;
 
     TimeProvider IStreamOwner.Time => _environment.Time;
 

@@ -40,6 +40,14 @@ public sealed record KwikClientOptions
     /// <summary>Limits of each public stream's aggregation.</summary>
     public AggregatorOptions Aggregation { get; init; } = new();
 
+    /// <summary>
+    /// Bytes that may wait ahead of the readers of all streams of a session together: 1 MiB to 64 GiB, default 128 MiB.
+    /// Worst case of memory: as for <see cref="AggregatorOptions.MaxPendingBytes"/>, of this value; 64 KiB more for each
+    /// stream that is open; and for each Internal stream the frame that is being read, at most 1 MiB. When it is used up,
+    /// streams that hold less than others go first.
+    /// </summary>
+    public long MaxPendingBytes { get; init; } = 128 * 1024 * 1024;
+
     /// <summary>What the servers' Internal streams are allowed.</summary>
     public SecondaryStreamOptions SecondaryStreams { get; init; } = new();
 
@@ -85,6 +93,8 @@ public sealed record KwikClientOptions
         }
 
         Aggregation.Validate();
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxPendingBytes, 1 << 20);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPendingBytes, 1L << 36);
         SecondaryStreams.Validate();
         Recovery.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxPublicStreams, 1);

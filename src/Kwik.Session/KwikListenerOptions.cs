@@ -39,6 +39,14 @@ public sealed record KwikListenerOptions
     /// <summary>Limits of aggregation on streams that clients write to; default as for clients.</summary>
     public AggregatorOptions Aggregation { get; init; } = new();
 
+    /// <summary>
+    /// Bytes that may wait ahead of the readers of all streams of a session together: 1 MiB to 64 GiB, default 128 MiB.
+    /// Worst case of memory: as for <see cref="AggregatorOptions.MaxPendingBytes"/>, of this value; 64 KiB more for each
+    /// stream that is open; and one frame of at most 1 MiB for each that is being read. When it is used up,
+    /// streams that hold less than others go first.
+    /// </summary>
+    public long MaxPendingBytes { get; init; } = 128 * 1024 * 1024;
+
     /// <summary>Public streams that a client may have open: 1 to 10,000, default 128.</summary>
     public int MaxPublicStreams { get; init; } = 128;
 
@@ -73,6 +81,8 @@ public sealed record KwikListenerOptions
         }
 
         Aggregation.Validate();
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxPendingBytes, 1 << 20);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPendingBytes, 1L << 36);
         ThrowIfOutside(MaxPublicStreams, 10_000, nameof(MaxPublicStreams));
         ThrowIfOutside(MaxRangeRequests, 1024, nameof(MaxRangeRequests));
         ThrowIfOutside(MaxSessions, 1_000_000, nameof(MaxSessions));

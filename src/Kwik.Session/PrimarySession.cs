@@ -23,7 +23,7 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     {
         _signingKey = signingKey;
         _paths = new AnnouncedPaths(link.Environment.Time, EventQueue);
-        _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool);
+        _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool, new PendingBudget(link.Options.MaxPendingBytes));
     }
 
     TimeProvider IStreamOwner.Time => Link.Environment.Time;

@@ -7,7 +7,7 @@ namespace Kwik.Sessions;
 
 /// <summary>The public streams of a session, whichever side opened them. Safe for concurrent use.</summary>
 internal sealed class PublicStreams(
-    ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool)
+    ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool, PendingBudget budget)
 {
     // Streams do not arrive in the order of their ids, so that a closed one cannot be told by its number. One that was
     // closed longer ago counts as never seen: what comes for it waits, and is then refused.
@@ -118,7 +118,7 @@ internal sealed class PublicStreams(
 
     private KwikStream Add(ITransportStream main)
     {
-        var stream = new KwikStream(main, owner, options, pool);
+        var stream = new KwikStream(main, owner, options, pool, budget);
         KwikException? fault;
         lock (_gate)
         {

@@ -6,8 +6,8 @@ public sealed partial class KwikStream
 {
     private readonly Lock _segmentGate = new();
 
-    // Internal streams that are being ended; awaited when this one is disposed.
-    private readonly List<Task> _endedSegments = [];
+    // Internal streams that are being ended: each has until this one is disposed, and a little longer.
+    private readonly List<(SecondaryStream Stream, Task Ending)> _endedSegments = [];
 
     // The Internal stream of the last positioned write, for one that continues it.
     private SecondaryStream? _segment;
@@ -39,8 +39,12 @@ public sealed partial class KwikStream
         SecondaryStream? segment = EnterPositioned(offset, offset + buffer.Length);
         try
         {
-            segment ??= await OpenSegmentAsync(offset, cancellationToken);
-            await segment.WriteAsync(buffer, cancellationToken);
+            if (segment is null || !await TryContinueAsync(segment, buffer, cancellationToken))
+            {
+                EndSegment(segment, complete: false);
+                segment = await OpenSegmentAsync(offset, cancellationToken);
+                await segment.WriteAsync(buffer, cancellationToken);
+            }
         }
         catch
         {
@@ -49,6 +53,21 @@ public sealed partial class KwikStream
         }
 
         LeavePositioned(segment, keep: true);
+    }
+
+    /// <summary>False when the client stopped the Internal stream, as it does when nothing comes for a while, or others need its place.</summary>
+    private static async ValueTask<bool> TryContinueAsync(
+        SecondaryStream segment, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await segment.WriteAsync(buffer, cancellationToken);
+            return true;
+        }
+        catch (KwikException e) when (e.Code is KwikError.Timeout or KwikError.SecondaryStreamOverflow)
+        {
+            return false;
+        }
     }
 
     private async ValueTask<SecondaryStream> OpenSegmentAsync(long offset, CancellationToken cancellationToken)
@@ -118,15 +137,26 @@ public sealed partial class KwikStream
         }
 
         EndSegment(last, complete: true);
-        Task[] ending;
+        (SecondaryStream Stream, Task Ending)[] ended;
         lock (_segmentGate)
         {
-            ending = [.. _endedSegments];
+            ended = [.. _endedSegments];
         }
 
-        foreach (Task segment in ending)
+        await Task.WhenAll(ended.Select(segment => EndWithinAsync(segment.Stream, segment.Ending)));
+    }
+
+    private async Task EndWithinAsync(SecondaryStream segment, Task ending)
+    {
+        try
         {
-            await segment;
+            await ending.WaitAsync(CloseTimeout, _owner.Time);
+        }
+        catch (TimeoutException)
+        {
+            // The client does not take it. It has been told that this stream was not all.
+            segment.Abort(KwikError.Cancelled);
+            await ending;
         }
     }
 
@@ -140,33 +170,28 @@ public sealed partial class KwikStream
         Task ending = Background.Start(() => EndSegmentAsync(segment, complete));
         lock (_segmentGate)
         {
-            _endedSegments.RemoveAll(task => task.IsCompleted);
-            _endedSegments.Add(ending);
+            _endedSegments.RemoveAll(ended => ended.Ending.IsCompleted);
+            _endedSegments.Add((segment, ending));
         }
     }
 
     /// <summary>Never throws: what the client did not take is a hole there, and it says so.</summary>
-    private async Task EndSegmentAsync(SecondaryStream segment, bool complete)
+    private static async Task EndSegmentAsync(SecondaryStream segment, bool complete)
     {
         try
         {
             if (complete)
             {
-                await CompleteAsync(segment).WaitAsync(CloseTimeout, _owner.Time);
+                await segment.CompleteAsync();
+                await segment.WritesClosed;
             }
         }
-        catch (Exception e) when (e is KwikException or TimeoutException)
+        catch (KwikException)
         {
-            // The client stopped this stream, or does not take its end, or the connection ended.
+            // The client stopped this stream, or the connection ended.
             segment.Abort(KwikError.Cancelled);
         }
 
         await segment.DisposeAsync();
-    }
-
-    private static async Task CompleteAsync(SecondaryStream segment)
-    {
-        await segment.CompleteAsync();
-        await segment.WritesClosed;
     }
 }

@@ -24,11 +24,12 @@ public sealed partial class KwikStream : Stream
     private int _disposed;
 
     /// <summary>Takes over a Main stream whose header has been read or queued already.</summary>
-    internal KwikStream(ITransportStream main, IStreamOwner owner, AggregatorOptions options, LeasePool pool)
+    internal KwikStream(
+        ITransportStream main, IStreamOwner owner, AggregatorOptions options, LeasePool pool, PendingBudget? budget = null)
     {
         _main = main;
         _owner = owner;
-        Incoming = new ReceiveBuffer(options, pool);
+        Incoming = new ReceiveBuffer(options, pool, budget);
         _frames = new FrameReader(main, pool);
         _writer = new FrameWriter(main, pool);
         _receiving = Background.Start(ReceiveMainAsync);

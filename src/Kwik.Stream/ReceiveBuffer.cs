@@ -3,38 +3,43 @@ using Kwik.Data;
 namespace Kwik.Streams;
 
 /// <summary>
-/// The receiving half of a public stream: pieces come in from any source, bytes go out in order to one reader. Safe for
-/// concurrent use by many sources and one reader.
+/// The receiving half of a public stream: pieces come in from any source, bytes go out to one reader, in order or each where
+/// it belongs. Safe for concurrent use by many sources and one reader.
 /// </summary>
 /// <remarks>
 /// Sources hand over leases under the lock; the reader takes a whole piece out under the lock and copies from it outside.
-/// Callbacks and continuations run after the lock is released.
+/// Callbacks and continuations run after the lock is released. The session's budget is asked under the lock.
 /// </remarks>
-internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) : IDisposable
+internal sealed partial class ReceiveBuffer : IDisposable
 {
     private readonly Lock _gate = new();
-    private readonly OffsetAggregator _aggregator = new(options, pool);
+    private readonly OffsetAggregator _aggregator;
+    private readonly PendingBudget _budget;
+    private readonly PendingBudget.Share _share;
+    private readonly long _window;
     private readonly AsyncSignal _readable = new();
     private readonly List<WindowWait> _parked = [];
 
     // The piece that the reader is copying from; touched by the reader only, or under the lock while nobody reads.
     private Lease? _current;
+    private long _currentOffset;
     private bool _reading;
     private ContentVerifier? _verifier;
     private Exception? _fault;
     private bool _closed;
 
-    // A source that holds a piece beyond the window; its bytes are still with QUIC, which holds back their sender.
-    private sealed class WindowWait(long start, int length)
+    /// <param name="options">Limits of this stream.</param>
+    /// <param name="pool">Where leases go back to.</param>
+    /// <param name="budget">The limit of all streams together; null: none.</param>
+    public ReceiveBuffer(AggregatorOptions options, LeasePool pool, PendingBudget? budget = null)
     {
-        public readonly TaskCompletionSource Released = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public long Start => start;
-
-        public int Length => length;
+        _aggregator = new OffsetAggregator(options, pool);
+        _window = options.MaxPendingBytes;
+        _budget = budget ?? new PendingBudget(long.MaxValue);
+        _share = _budget.Join(OnRoom);
     }
 
-    /// <summary>Runs after the reader has taken a piece, on the reader's call: there is room in the window.</summary>
+    /// <summary>Runs when there may be more room in the window: after the reader took a piece, on its call, or others freed theirs.</summary>
     public Action? ReaderMoved { get; set; }
 
     /// <summary>Everything before this offset has gone to the reader.</summary>
@@ -69,6 +74,18 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
             lock (_gate)
             {
                 return _aggregator.Conflicts;
+            }
+        }
+    }
+
+    /// <summary>Bytes that have gone to the reader.</summary>
+    public long TakenBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _aggregator.TakenBytes;
             }
         }
     }
@@ -132,6 +149,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         last = new(AcceptOutcome.Duplicate);
         int taken = 0;
         bool readable;
+        bool freed;
         List<WindowWait>? released;
         lock (_gate)
         {
@@ -142,7 +160,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
                 {
                     pieces[taken++].Return();
                 }
-                else if (_aggregator.Validate(offset, length) == AcceptOutcome.Overflow)
+                else if (_aggregator.Validate(offset, length) == AcceptOutcome.Overflow || !TryTakeRoomLocked(offset, length))
                 {
                     break;
                 }
@@ -154,7 +172,8 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
                 offset += length;
             }
 
-            readable = IsReadableLocked();
+            freed = SettleLocked();
+            readable = _aggregator.CanTake;
             // Holes that were closed make room for a source that waits to make others.
             released = TakeFittingLocked();
         }
@@ -165,6 +184,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
 
         Release(released);
+        WakeOthers(freed);
         return taken;
     }
 
@@ -188,7 +208,7 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         return true;
     }
 
-    /// <summary>From now on the end is only reported when all bytes together are the offered content. Before the first read.</summary>
+    /// <summary>From now on the end of reading in order is only reported when all bytes together are the offered content. Before the first read.</summary>
     public void Verify(ContentOffer offer)
     {
         lock (_gate)
@@ -197,88 +217,17 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
         }
     }
 
-    /// <summary>Ends the stream for the reader: pending and later reads throw this. The first fault stays.</summary>
-    public void Fail(Exception fault)
-    {
-        List<WindowWait>? released;
-        lock (_gate)
-        {
-            if (_closed || _fault is not null || _aggregator.IsComplete)
-            {
-                return;
-            }
+    /// <summary>Ends the stream for the reader: pending and later reads throw this. The first fault stays, and so does an end that was reached.</summary>
+    public void Fail(Exception fault) => Fail(fault, evenAtTheEnd: false);
 
-            _fault = fault;
-            _aggregator.Clear();
-            released = TakeFittingLocked();
-        }
-
-        _readable.Set();
-        Release(released);
-    }
-
-    /// <summary>
-    /// Waits until a piece may be accepted, or the stream has ended. The piece that the reader waits for never waits here.
-    /// Any number of sources.
-    /// </summary>
-    /// <exception cref="OperationCanceledException">The source was given up meanwhile.</exception>
-    public async ValueTask WaitForWindowAsync(long offset, int length, CancellationToken cancellationToken)
-    {
-        WindowWait wait;
-        lock (_gate)
-        {
-            if (FitsLocked(offset, length))
-            {
-                return;
-            }
-
-            wait = new WindowWait(offset, length);
-            _parked.Add(wait);
-        }
-
-        using (cancellationToken.UnsafeRegister(static (state, token) => ((WindowWait)state!).Released.TrySetCanceled(token), wait))
-        {
-            try
-            {
-                await wait.Released.Task;
-            }
-            finally
-            {
-                lock (_gate)
-                {
-                    _parked.Remove(wait);
-                }
-            }
-        }
-    }
-
-    /// <summary>Reads in order; 0 is the end. One reader at a time.</summary>
-    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
-    {
-        BeginRead();
-        try
-        {
-            while (true)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                if (TryRead(buffer.Span, out int read))
-                {
-                    return read;
-                }
-
-                await _readable.WaitAsync(cancellationToken);
-            }
-        }
-        finally
-        {
-            EndRead();
-        }
-    }
+    /// <summary>The reader has lost a piece that it took: the stream cannot be whole any more.</summary>
+    public void Break(Exception fault) => Fail(fault, evenAtTheEnd: true);
 
     /// <summary>Returns all memory. Pending reads end with <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
         List<WindowWait>? released;
+        bool freed;
         lock (_gate)
         {
             if (_closed)
@@ -293,118 +242,36 @@ internal sealed class ReceiveBuffer(AggregatorOptions options, LeasePool pool) :
                 ReleaseReaderLocked();
             }
 
+            freed = SettleLocked();
             released = TakeFittingLocked();
         }
 
         _readable.Set();
         Release(released);
+        WakeOthers(freed);
     }
 
-    private void BeginRead()
-    {
-        lock (_gate)
-        {
-            ObjectDisposedException.ThrowIf(_closed, typeof(KwikStream));
-            if (_reading)
-            {
-                throw new InvalidOperationException("A read is pending already; a stream has one reader at a time.");
-            }
-
-            _reading = true;
-        }
-    }
-
-    /// <summary>Who is last, this or <see cref="Dispose"/>, returns what the reader holds.</summary>
-    private void EndRead()
-    {
-        lock (_gate)
-        {
-            _reading = false;
-            if (_closed)
-            {
-                ReleaseReaderLocked();
-            }
-        }
-    }
-
-    private bool TryRead(Span<byte> buffer, out int read)
-    {
-        read = 0;
-        if (_current is null && !TryTakeNext(out bool ended))
-        {
-            return ended;
-        }
-
-        read = Math.Min(buffer.Length, _current!.Length);
-        _current.Span[..read].CopyTo(buffer);
-        _current.TrimStart(read);
-        if (_current.Length == 0)
-        {
-            _current.Return();
-            _current = null;
-        }
-
-        return true;
-    }
-
-    /// <summary>Makes the next piece the current one; when there is none says whether that is the end.</summary>
-    private bool TryTakeNext(out bool ended)
+    private void Fail(Exception fault, bool evenAtTheEnd)
     {
         List<WindowWait>? released;
+        bool freed;
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_closed, typeof(KwikStream));
-            if (_fault is not null)
+            if (_closed || _fault is not null || (_aggregator.IsComplete && !evenAtTheEnd))
             {
-                throw _fault;
+                return;
             }
 
-            _current = _aggregator.TakeNext();
-            ended = _current is null && _aggregator.IsComplete;
+            _fault = fault;
+            _aggregator.Clear();
+            freed = SettleLocked();
             released = TakeFittingLocked();
         }
 
+        _readable.Set();
         Release(released);
-        if (ended)
-        {
-            _verifier?.Finish();
-        }
-
-        if (_current is null)
-        {
-            return false;
-        }
-
-        _verifier?.Append(_current.Span);
-        ReaderMoved?.Invoke();
-        return true;
+        WakeOthers(freed);
     }
-
-    private bool IsReadableLocked() => _aggregator.CanTake;
-
-    private bool FitsLocked(long start, int length) =>
-        _closed || _fault is not null || _aggregator.Validate(start, length) != AcceptOutcome.Overflow;
-
-    /// <summary>Sources that may go on; to be released outside the lock.</summary>
-    private List<WindowWait>? TakeFittingLocked()
-    {
-        List<WindowWait>? fitting = null;
-        for (int i = 0; i < _parked.Count;)
-        {
-            if (!FitsLocked(_parked[i].Start, _parked[i].Length))
-            {
-                i++;
-                continue;
-            }
-
-            (fitting ??= []).Add(_parked[i]);
-            _parked.RemoveAt(i);
-        }
-
-        return fitting;
-    }
-
-    private static void Release(List<WindowWait>? waits) => waits?.ForEach(wait => wait.Released.TrySetResult());
 
     private void ReleaseReaderLocked()
     {

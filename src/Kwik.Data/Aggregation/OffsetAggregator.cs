@@ -30,6 +30,9 @@ internal sealed partial class OffsetAggregator
     /// <summary>Everything before this offset has been taken.</summary>
     public long NextOffset { get; private set; }
 
+    /// <summary>Bytes that have been taken: <see cref="NextOffset"/>, and in positioned delivery what was taken beyond it.</summary>
+    public long TakenBytes { get; private set; }
+
     /// <summary>Size of the whole stream, once somebody who may say so has said it; else null.</summary>
     public long? FinalSize { get; private set; }
 
@@ -151,6 +154,7 @@ internal sealed partial class OffsetAggregator
 
         Lease lease = _pieces[0].Lease!;
         NextOffset = _pieces[0].End;
+        TakenBytes = NextOffset;
         _pieces.Remove(0, 1);
         Forget(lease);
         return lease;
@@ -183,8 +187,9 @@ internal sealed partial class OffsetAggregator
         Piece piece = _pieces[index];
         offset = piece.Offset;
         _heldFrom = piece.End;
+        TakenBytes += piece.Lease!.Length;
         MarkDelivered(index);
-        Forget(piece.Lease!);
+        Forget(piece.Lease);
         return piece.Lease;
     }
 

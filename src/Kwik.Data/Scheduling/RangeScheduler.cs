@@ -74,15 +74,21 @@ internal sealed class RangeScheduler
     }
 
     /// <summary>
-    /// The next lease to ask for, if there is one for a source with room, within the window behind
-    /// <paramref name="readOffset"/>. Call until false after every event. <paramref name="isFree"/> tells which sources
-    /// take requests now; null: all.
+    /// The next lease to ask for, if there is one for a source with room, within the window: so many bytes more than the
+    /// application has taken. Call until false after every event.
     /// </summary>
-    public bool TryLease(long readOffset, out RangeLease lease, Predicate<int>? isFree = null)
+    /// <param name="takenBytes">Bytes that the application has taken.</param>
+    /// <param name="lease">What to ask of whom.</param>
+    /// <param name="isFree">Tells which sources take requests now; null: all.</param>
+    /// <param name="reserve">
+    /// Makes room for bytes up to an offset, and tells up to which one there is; null: there is always room. With little
+    /// room the lease is short, and the only one.
+    /// </param>
+    public bool TryLease(long takenBytes, out RangeLease lease, Predicate<int>? isFree = null, Func<long, long>? reserve = null)
     {
         lease = default;
         if (!TryPickReturned(isFree, out int source, out long offset, out long length)
-            && !(TryPickSource(isFree, avoid: Nobody, out source) && TryPickNew(readOffset, out offset, out length)))
+            && !(TryPickSource(isFree, avoid: Nobody, out source) && TryPickNew(takenBytes, reserve, out offset, out length)))
         {
             return false;
         }
@@ -163,9 +169,9 @@ internal sealed class RangeScheduler
         return false;
     }
 
-    private bool TryPickNew(long readOffset, out long offset, out long length)
+    private bool TryPickNew(long takenBytes, Func<long, long>? reserve, out long offset, out long length)
     {
-        long limit = Math.Min(_length, readOffset + _window);
+        long limit = Math.Min(_length, takenBytes + _window);
         offset = _nextOffset;
         length = Math.Min(_leaseLength, limit - offset);
         // A sliver at the edge of the window waits until the reader has moved on; the end of the content does not.
@@ -174,6 +180,13 @@ internal sealed class RangeScheduler
             return false;
         }
 
+        long room = (reserve?.Invoke(offset + length) ?? offset + length) - offset;
+        if (room <= 0 || (room < length && _leases.Count > 0))
+        {
+            return false;
+        }
+
+        length = Math.Min(length, room);
         _nextOffset += length;
         return true;
     }

@@ -132,9 +132,7 @@ internal sealed class ContentFetch : IRangeReceiver
     /// <summary>Asks for whatever may be asked for now.</summary>
     public void Pump()
     {
-        // Read before the lock: the stream has a lock of its own.
-        long readOffset = _stream.Incoming.ReadOffset;
-        while (TryAsk(readOffset, out KwikPath? path, out RangeRequest? request))
+        while (TryAsk(out KwikPath? path, out RangeRequest? request))
         {
             path.Control.Send(new ControlFrame { RangeRequest = request });
         }
@@ -217,12 +215,12 @@ internal sealed class ContentFetch : IRangeReceiver
         return true;
     }
 
-    private bool TryAsk(long readOffset, [NotNullWhen(true)] out KwikPath? path, [NotNullWhen(true)] out RangeRequest? request)
+    private bool TryAsk([NotNullWhen(true)] out KwikPath? path, [NotNullWhen(true)] out RangeRequest? request)
     {
         (path, request) = (null, null);
         lock (_gate)
         {
-            if (_ended || !TryLease(readOffset, out RangeLease lease))
+            if (_ended || !TryLease(out RangeLease lease))
             {
                 return false;
             }
@@ -248,9 +246,11 @@ internal sealed class ContentFetch : IRangeReceiver
     }
 
     /// <summary>A lease together with its place among the outstanding requests of its path.</summary>
-    private bool TryLease(long readOffset, out RangeLease lease)
+    private bool TryLease(out RangeLease lease)
     {
-        while (_scheduler.TryLease(readOffset, out lease, id => _sources[id].Path.TakesRequests))
+        // The stream's lock is taken inside ours.
+        while (_scheduler.TryLease(
+            _stream.Incoming.TakenBytes, out lease, id => _sources[id].Path.TakesRequests, _stream.Incoming.Reserve))
         {
             if (_sources[lease.Source].Path.TryTakeRequest())
             {

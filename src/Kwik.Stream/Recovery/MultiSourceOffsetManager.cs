@@ -41,6 +41,9 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
     private readonly Lock _gate = new();
     private readonly Dictionary<long, Watch> _watches = [];
 
+    // Streams whose primary had to give way, and the last hole that was put down to that.
+    private readonly Dictionary<long, long> _excused = [];
+
     private enum Answer
     {
         NotAsked,
@@ -72,7 +75,7 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
         hole = default;
         if (stream.Incoming.FirstHole is not { } found)
         {
-            Forget(stream.Id);
+            Treated(stream.Id);
             return HoleStep.None;
         }
 
@@ -121,15 +124,49 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
         }
     }
 
-    /// <summary>Something was done about the hole: its clock starts anew.</summary>
-    public void Treated(long streamId) => Forget(streamId);
+    /// <summary>Something was done about the hole, or there is none any more: its clock starts anew.</summary>
+    public void Treated(long streamId)
+    {
+        lock (_gate)
+        {
+            _watches.Remove(streamId);
+        }
+    }
 
-    /// <summary>The stream is closed, or has no hole.</summary>
+    /// <summary>
+    /// Bytes of this stream, from a server that need not be granted any, were dropped to make room for others. Their
+    /// sender does not know which; its next holes are not its fault.
+    /// </summary>
+    public void Excuse(long streamId)
+    {
+        lock (_gate)
+        {
+            _excused.TryAdd(streamId, -1);
+        }
+    }
+
+    /// <summary>True once for each hole of a stream that was excused.</summary>
+    public bool IsExcused(long streamId, long offset)
+    {
+        lock (_gate)
+        {
+            if (!_excused.TryGetValue(streamId, out long last) || last == offset)
+            {
+                return false;
+            }
+
+            _excused[streamId] = offset;
+            return true;
+        }
+    }
+
+    /// <summary>The stream is closed.</summary>
     public void Forget(long streamId)
     {
         lock (_gate)
         {
             _watches.Remove(streamId);
+            _excused.Remove(streamId);
         }
     }
 

@@ -19,7 +19,7 @@ internal sealed class InboundSecondaryStream
     private long _offset;
     private long _placed;
     private bool _parked;
-    private long _parkedAt;
+    private long _parkedSince;
 
     public InboundSecondaryStream(int pathId, ITransportStream stream, FrameReader frames, TimeProvider time)
     {
@@ -50,7 +50,7 @@ internal sealed class InboundSecondaryStream
     /// <summary>True when a corrupt piece was left out: what was placed behind it does not follow what was placed before.</summary>
     public bool HasDropped { get; set; }
 
-    /// <summary>True when its bytes differ from those of another source, and <see cref="Data.ConflictResolution.Reject"/> was chosen.</summary>
+    /// <summary>True when its bytes differ from those of another source, and <see cref="ConflictResolution.Reject"/> was chosen.</summary>
     public bool ContradictsAnother { get; set; }
 
     /// <summary>What was decided about the last fault; for the reading task only.</summary>
@@ -71,15 +71,21 @@ internal sealed class InboundSecondaryStream
         }
     }
 
-    /// <summary>True while its next piece does not fit into the window of its public stream.</summary>
-    public bool IsParked
+    /// <summary>True when its next piece has not fit the window of its public stream for so long.</summary>
+    public bool IsParkedFor(TimeSpan duration)
     {
-        get
+        lock (_gate)
         {
-            lock (_gate)
-            {
-                return _parked;
-            }
+            return _parked && _time.GetElapsedTime(_parkedSince) >= duration;
+        }
+    }
+
+    /// <summary>True when nothing has come for so long although there was room.</summary>
+    public bool IsIdleFor(TimeSpan duration)
+    {
+        lock (_gate)
+        {
+            return !_parked && _time.GetElapsedTime(_lastActivity) >= duration;
         }
     }
 
@@ -137,15 +143,16 @@ internal sealed class InboundSecondaryStream
         lock (_gate)
         {
             long now = _time.GetTimestamp();
-            _lastCheck += _parked ? now - _parkedAt : 0;
-            _parkedAt = now;
+            _lastCheck += _parked ? now - _parkedSince : 0;
+            _parkedSince = now;
             _parked = parked;
         }
     }
 
     /// <summary>
     /// True when the stream is slower than <paramref name="minimumRate"/> bytes a second since the last check that found
-    /// it fast enough, <paramref name="timeout"/> ago or longer, although we take what comes.
+    /// it fast enough, <paramref name="timeout"/> ago or longer, although we take what comes. What is pushed owes nothing:
+    /// there any byte is enough.
     /// </summary>
     public bool IsStalled(TimeSpan timeout, int minimumRate)
     {
@@ -158,7 +165,7 @@ internal sealed class InboundSecondaryStream
 
             TimeSpan elapsed = _time.GetElapsedTime(_lastCheck);
             long bytes = Frames.BytesRead - _bytesAtLastCheck;
-            if (bytes >= minimumRate * Math.Max(1, elapsed.TotalSeconds))
+            if (bytes >= (Request is null ? 1 : minimumRate * Math.Max(1, elapsed.TotalSeconds)))
             {
                 _lastCheck = _time.GetTimestamp();
                 _bytesAtLastCheck = Frames.BytesRead;

@@ -126,6 +126,7 @@ internal sealed partial class SecondaryStreamHandler
             }
         }
 
+        ThrowIfRevoked(source, open.StreamId, open.Offset, open.Offset + 1);
         throw Fault(
             KwikError.StreamMappingConflict, source, $"writes at offset {open.Offset} of stream {open.StreamId}, which nobody granted to it");
     }
@@ -247,12 +248,27 @@ internal sealed partial class SecondaryStreamHandler
         bool mayWrite = source.Request is { } request
             ? start == offset && frame.DataLength <= request.End - start
             : start <= StreamFrame.MaxOffset - frame.DataLength && MayWrite(source, target, start, start + frame.DataLength);
+        if (!mayWrite && source.Request is null)
+        {
+            ThrowIfRevoked(source, target.Id, start, start + frame.DataLength);
+        }
+
         return mayWrite
             ? start
             : throw Fault(
                 KwikError.StreamMappingConflict,
                 source,
                 $"sends {frame.DataLength} bytes for offset {start} of stream {target.Id}, which it was neither asked for nor granted");
+    }
+
+    /// <summary>Ends a stream whose range was taken back, and that has not heard of it: no fault of its server's.</summary>
+    private void ThrowIfRevoked(InboundSecondaryStream source, long streamId, long offset, long end)
+    {
+        if (mappings.WasGranted(source.Id.PathId, streamId, offset, end))
+        {
+            source.Stop(KwikError.Cancelled);
+            source.Stopped.ThrowIfCancellationRequested();
+        }
     }
 
     /// <summary>

@@ -17,6 +17,7 @@ internal sealed partial class SecondaryStreamHandler(
     private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _open = [];
     private readonly Dictionary<int, long> _received = [];
     private readonly Dictionary<int, long> _placed = [];
+    private readonly Dictionary<int, TaskCompletionSource> _draining = [];
     private long _violations;
 
     /// <summary>Streams that were aborted because they broke a rule.</summary>
@@ -61,12 +62,13 @@ internal sealed partial class SecondaryStreamHandler(
         }
         finally
         {
-            Remove(source);
             source.Advance(fault is null ? SecondaryStreamInput.Finished : SecondaryStreamInput.Failed);
             if (mappings.Unmap(source))
             {
                 owner.StreamEnded(source, fault is null ? null : Locate(fault, source), action);
             }
+
+            Remove(source);
         }
     }
 
@@ -90,6 +92,26 @@ internal sealed partial class SecondaryStreamHandler(
         WakeWaiting();
     }
 
+    /// <summary>Ends when nothing that is pushed on this path is open any more.</summary>
+    public Task DrainAsync(int pathId)
+    {
+        TaskCompletionSource? drained;
+        lock (_gate)
+        {
+            if (!HasPushedLocked(pathId))
+            {
+                return Task.CompletedTask;
+            }
+
+            if (!_draining.TryGetValue(pathId, out drained))
+            {
+                _draining[pathId] = drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+        }
+
+        return Background.WaitFor(drained);
+    }
+
     /// <summary>Stops streams that are too slow: <see cref="SecondaryStreamOptions.StreamTimeout"/>.</summary>
     public void StopStalled(int minimumRate)
     {
@@ -99,6 +121,15 @@ internal sealed partial class SecondaryStreamHandler(
             {
                 source.Stop(KwikError.Timeout);
             }
+        }
+    }
+
+    /// <summary>True when this path may open no more streams, until others end.</summary>
+    public bool IsFull(int pathId)
+    {
+        lock (_gate)
+        {
+            return CountLocked(pathId) >= options.MaxStreamsPerPath;
         }
     }
 
@@ -119,7 +150,7 @@ internal sealed partial class SecondaryStreamHandler(
     {
         lock (_gate)
         {
-            if (_open.Keys.Count(id => id.PathId == source.Id.PathId) >= options.MaxStreamsPerPath)
+            if (CountLocked(source.Id.PathId) >= options.MaxStreamsPerPath)
             {
                 return false;
             }
@@ -129,15 +160,26 @@ internal sealed partial class SecondaryStreamHandler(
         }
     }
 
+    private int CountLocked(int pathId) => _open.Keys.Count(id => id.PathId == pathId);
+
+    private bool HasPushedLocked(int pathId) => _open.Values.Any(source => source.Id.PathId == pathId && source.Request is null);
+
     private void Remove(InboundSecondaryStream source)
     {
+        TaskCompletionSource? drained = null;
         lock (_gate)
         {
             _open.Remove(source.Id);
             int path = source.Id.PathId;
             _received[path] = _received.GetValueOrDefault(path) + source.Frames.PayloadRead;
             _placed[path] = _placed.GetValueOrDefault(path) + source.Snapshot().BytesTransferred;
+            if (!HasPushedLocked(path))
+            {
+                _draining.Remove(path, out drained);
+            }
         }
+
+        drained?.TrySetResult();
     }
 
     /// <summary>Counts what a server did wrong, and asks what is to be done when bytes were expected of this stream.</summary>
@@ -151,7 +193,8 @@ internal sealed partial class SecondaryStreamHandler(
 
         // The transport's word is the server's own, or the connection's end, or the echo of our stop.
         bool isOurFinding = fault != source.Frames.TransportFault;
-        bool isTooSlow = source.StopCode == KwikError.Timeout;
+        // What is pushed may come whenever its sender likes; it only does not keep its place for ever.
+        bool isTooSlow = source.StopCode == KwikError.Timeout && (source.Request is not null || source.StreamId < 0);
         if ((isOurFinding && fault.Side == KwikErrorSide.Remote) || (isTooSlow && source.StreamId < 0))
         {
             BreakRule(source.Id.PathId, fault);

@@ -12,6 +12,9 @@ internal sealed class StreamMappingManager
     private readonly Dictionary<(int Path, long Request), StreamMapping> _expected = [];
     private readonly MappingGrants _grants = new();
 
+    // Taken back. Who writes there, and has not heard of it, breaks no rule.
+    private readonly MappingGrants _former = new();
+
     // Both directions: an Internal stream has one public stream, a public stream has any number of Internal streams.
     private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _mapped = [];
     private readonly Dictionary<long, List<InboundSecondaryStream>> _sources = [];
@@ -64,12 +67,50 @@ internal sealed class StreamMappingManager
         }
     }
 
+    /// <summary>
+    /// The primary gives a range another length; what is cut off is taken back. False when it cannot have that length, or,
+    /// as <paramref name="isUnknown"/> says, when no range begins there any more.
+    /// </summary>
+    public bool TryResize(int pathId, long streamId, long offset, long length, out bool isUnknown)
+    {
+        lock (_gate)
+        {
+            isUnknown = !_grants.TryFind(pathId, streamId, offset, out (long Offset, long End) range) || range.Offset != offset;
+            if (isUnknown || !_grants.TryResize(pathId, streamId, offset, length))
+            {
+                return false;
+            }
+
+            if (offset + length < range.End)
+            {
+                _former.TryAdd(pathId, streamId, offset + length, range.End - offset - length);
+            }
+
+            return true;
+        }
+    }
+
     /// <summary>True when the primary granted every one of these bytes to the path.</summary>
     public bool IsGranted(int pathId, long streamId, long offset, long end)
     {
         lock (_gate)
         {
             return _grants.Cover(pathId, streamId, offset, end);
+        }
+    }
+
+    /// <summary>True when the primary had granted every one of these bytes to the path, whatever has been taken back since.</summary>
+    public bool WasGranted(int pathId, long streamId, long offset, long end)
+    {
+        lock (_gate)
+        {
+            while (offset < end && (_grants.TryFind(pathId, streamId, offset, out (long Offset, long End) range)
+                || _former.TryFind(pathId, streamId, offset, out range)))
+            {
+                offset = range.End;
+            }
+
+            return offset >= end;
         }
     }
 
@@ -80,7 +121,7 @@ internal sealed class StreamMappingManager
         {
             List<(long StreamId, long Offset, long End)> revoked =
                 [.. _grants.OfPath(pathId).Where(range => streamId is null || range.StreamId == streamId)];
-            revoked.ForEach(range => _grants.Remove(pathId, range.StreamId, range.Offset));
+            revoked.ForEach(range => RevokeLocked(pathId, range.StreamId, range.Offset, range.End));
             return revoked;
         }
     }
@@ -90,7 +131,13 @@ internal sealed class StreamMappingManager
     {
         lock (_gate)
         {
-            return _grants.TryFind(pathId, streamId, offset, out range) && _grants.Remove(pathId, streamId, range.Offset);
+            bool found = _grants.TryFind(pathId, streamId, offset, out range);
+            if (found)
+            {
+                RevokeLocked(pathId, streamId, range.Offset, range.End);
+            }
+
+            return found;
         }
     }
 
@@ -188,7 +235,15 @@ internal sealed class StreamMappingManager
         lock (_gate)
         {
             _grants.RemoveStream(streamId);
+            _former.RemoveStream(streamId);
             return [.. _sources.GetValueOrDefault(streamId, [])];
         }
+    }
+
+    private void RevokeLocked(int pathId, long streamId, long offset, long end)
+    {
+        _grants.Remove(pathId, streamId, offset);
+        // False for what was taken back before, and when there is no room to remember it.
+        _former.TryAdd(pathId, streamId, offset, end - offset);
     }
 }

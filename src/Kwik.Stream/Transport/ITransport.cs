@@ -1,4 +1,5 @@
 using System.Net;
+using System.Numerics;
 using System.Security.Cryptography.X509Certificates;
 using Kwik.Data;
 
@@ -34,16 +35,26 @@ internal interface ITransportListener : IAsyncDisposable
 /// <summary>What both ends of a connection set.</summary>
 internal abstract record TransportOptions
 {
+    private readonly int? _connectionWindow;
+
     /// <summary>Bidirectional streams that the peer may have open at once.</summary>
     public int InboundBidirectionalStreams { get; init; }
 
     /// <summary>One-way streams that the peer may have open at once.</summary>
     public int InboundUnidirectionalStreams { get; init; }
 
-    /// <summary>Bytes in flight to us that a connection may hold, all streams together.</summary>
-    public int ConnectionWindow { get; init; } = 16 * 1024 * 1024;
+    /// <summary>
+    /// Bytes in flight to us that a connection may hold, all streams together. Default: so many that the control stream gets
+    /// through while every stream stays unread, those that we open counted like the peer's; 16 MiB to 1 GiB, a power of two.
+    /// </summary>
+    public int ConnectionWindow
+    {
+        get => _connectionWindow ?? (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(
+            StreamWindow * (1 + (2L * InboundBidirectionalStreams) + InboundUnidirectionalStreams), 16 << 20, 1 << 30));
+        init => _connectionWindow = value;
+    }
 
-    /// <summary>Bytes in flight to us that one stream may hold.</summary>
+    /// <summary>Bytes in flight to us that one stream may hold; the transport may let it grow for a stream that is read fast.</summary>
     public int StreamWindow { get; init; } = 256 * 1024;
 
     /// <summary>A handshake that takes longer fails.</summary>

@@ -3,6 +3,7 @@ namespace Kwik.Data.Tests;
 /// <summary>The figures that an aggregator shows.</summary>
 internal readonly record struct AggregatorState(
     long NextOffset,
+    long TakenBytes,
     long HighestOffset,
     long? FinalSize,
     bool IsComplete,
@@ -16,6 +17,7 @@ internal readonly record struct AggregatorState(
 {
     public static AggregatorState Of(OffsetAggregator aggregator) => new(
         aggregator.NextOffset,
+        aggregator.TakenBytes,
         aggregator.HighestOffset,
         aggregator.FinalSize,
         aggregator.IsComplete,
@@ -84,6 +86,7 @@ internal sealed class AggregatorModel(AggregatorOptions options, int size)
 
             return new(
                 NextOffset,
+                _owners.Count(owner => owner == Taken),
                 Highest,
                 FinalSize,
                 NextOffset == FinalSize,

@@ -8,7 +8,7 @@ public sealed class OffsetAggregatorTests : AggregatorTestBase
     {
         OffsetAggregator aggregator = Create();
 
-        Assert.Equal(new AggregatorState(0, 0, null, false, false, 0, null, 0, 0, 0, 0), AggregatorState.Of(aggregator));
+        Assert.Equal(new AggregatorState(0, 0, 0, null, false, false, 0, null, 0, 0, 0, 0), AggregatorState.Of(aggregator));
         Assert.Equal(Window, aggregator.WindowEnd);
         Assert.Null(aggregator.TakeNext());
     }

@@ -81,6 +81,34 @@ public sealed class RangeSchedulerTests
     }
 
     [Fact]
+    public void TryLease_WithLittleRoom_GivesOneShortLeaseAndNoOther()
+    {
+        RangeScheduler scheduler = Create(100 * MiB, sources: 2);
+        long room = 1000;
+        Assert.True(scheduler.TryLease(0, out RangeLease only, reserve: end => Math.Min(end, room)));
+        Assert.Equal((0L, 1000L), (only.Offset, only.Length));
+        room = 5000;
+        Assert.False(scheduler.TryLease(0, out _, reserve: end => Math.Min(end, room)));
+
+        scheduler.Received(only.RequestId, 1000);
+        Assert.True(scheduler.TryLease(1000, out RangeLease next, reserve: end => Math.Min(end, room)));
+        Assert.Equal((1000L, 4000L), (next.Offset, next.Length));
+        Assert.True(scheduler.TryLease(1000, out RangeLease whole, reserve: end => end));
+        Assert.Equal((5000L, (long)MiB), (whole.Offset, whole.Length));
+    }
+
+    [Fact]
+    public void TryLease_WithoutRoom_GivesNothingButWhatCameBack()
+    {
+        RangeScheduler scheduler = Create(100 * MiB, sources: 1);
+        Assert.False(scheduler.TryLease(0, out _, reserve: _ => 0));
+        Assert.True(scheduler.TryLease(0, out RangeLease lease, reserve: end => end));
+        scheduler.GiveBack(lease.RequestId);
+        Assert.True(scheduler.TryLease(0, out RangeLease again, reserve: _ => throw new InvalidOperationException("It has its room.")));
+        Assert.Equal((lease.Offset, lease.Length), (again.Offset, again.Length));
+    }
+
+    [Fact]
     public void RemoveSource_WithBytesReceived_GivesBackOnlyWhatIsMissing()
     {
         RangeScheduler scheduler = Create(4 * MiB, sources: 1);
