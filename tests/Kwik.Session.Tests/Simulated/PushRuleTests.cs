@@ -106,7 +106,6 @@ public sealed class PushRuleTests
     public void PushedBytes_IntoAStreamThatWasOffered_AreRefused() => PushScene.Run(1, secondaries: 1, async scene =>
     {
         var content = MemoryContent.Random(1, 1000);
-        await scene.GrantAsync(1, 0, 1000);
         await scene.Written.OfferContentAsync(content.Offer);
         await scene.SettleAsync();
         ITransportStream pushed = await scene.BeginAsync(1, (0, content.Slice(0, 1000)));
