@@ -1,8 +1,22 @@
 using BenchmarkDotNet.Running;
 using Kwik.Benchmarks;
 
-// gate: the allocation gate of CI; anything else goes to BenchmarkDotNet, for instance --filter *Aggregator*
-return args is ["gate"] ? AllocationGate.Run() : Show(BenchmarkSwitcher.FromAssembly(typeof(AllocationGate).Assembly).Run(args));
+// gate             the allocation gate of CI
+// wire [--json]    bytes on the wire beside the payload
+// echo [--json]    latency that Kwik adds to the echo of 1 KiB; starts itself once more for the server
+// streams [--json] what a QUIC stream for each range costs, and a write for each frame
+// files [--json]   ways to read a file that is served
+// anything else goes to BenchmarkDotNet, for instance --filter '*Aggregator*' --job short
+return args switch
+{
+    ["gate"] => AllocationGate.Run(),
+    ["wire", .. string[] options] => await WireOverhead.RunAsync(options.Contains("--json")),
+    ["echo", .. string[] options] => await EchoLatency.RunAsync(options.Contains("--json")),
+    ["streams", .. string[] options] => await StreamCost.RunAsync(options.Contains("--json")),
+    ["files", .. string[] options] => await FileReading.RunAsync(options.Contains("--json")),
+    ["echo-server"] => await EchoServer.RunAsync(Console.In, Console.Out),
+    _ => Show(BenchmarkSwitcher.FromAssembly(typeof(AllocationGate).Assembly).Run(args)),
+};
 
 static int Show(IEnumerable<BenchmarkDotNet.Reports.Summary> summaries) =>
     summaries.Any(summary => summary.HasCriticalValidationErrors) ? 1 : 0;

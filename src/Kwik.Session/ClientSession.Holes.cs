@@ -19,6 +19,7 @@ public sealed partial class ClientSession
     {
         while (true)
         {
+            await _streams.WaitForAnyAsync(cancellationToken);
             await Task.Delay(SweepInterval, _environment.Time, cancellationToken);
             _secondaries.StopStalled(MinimumRate);
             foreach (KwikStream stream in _streams.Snapshot())

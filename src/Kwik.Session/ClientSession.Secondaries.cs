@@ -7,7 +7,15 @@ namespace Kwik.Sessions;
 
 public sealed partial class ClientSession : ISecondaryStreamOwner
 {
+    private const int MaxToldClosed = 1024;
+
+    /// <summary>RangeLost frames about one range.</summary>
+    internal const int MaxLostPieces = 16;
+
     private readonly RecoveryTable _recovery;
+
+    // Closed streams that the primary went on granting ranges of. Touched by the primary's control loop only.
+    private readonly HashSet<long> _toldClosed = [];
 
     /// <summary>The Internal streams of a path, in numbers; zeros for a path that has none.</summary>
     public SecondaryStreamStats GetSecondaryStreamStats(int pathId) => _secondaries.GetStats(pathId);
@@ -144,7 +152,19 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         if (_streams.WasClosed(stream))
         {
             // After the update, so that a stream that closes meanwhile leaves nothing behind.
-            _mappings.RemoveStream(stream);
+            _mappings.RemoveStream(stream, out _);
+            if (_toldClosed.Count == MaxToldClosed)
+            {
+                _toldClosed.Clear();
+            }
+
+            // Once, though the primary may have sent a thousand of these: its budget for our frames is limited.
+            if (_toldClosed.Add(stream))
+            {
+                TellClosed(_primary, stream);
+            }
+
+            _primary.Budget!.GiveBack();
             return;
         }
 
@@ -158,6 +178,11 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         {
             // While the change was on its way here, and the news of the loss on its way there.
             ReportLost(path, stream, offset, offset + length, KwikError.PathLost);
+        }
+        else
+        {
+            // What is granted is bounded by itself.
+            _primary.Budget!.GiveBack();
         }
 
         _secondaries.WakeWaiting();
@@ -208,12 +233,26 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
 
     private void LosePath(int pathId, KwikError error)
     {
-        foreach ((long streamId, long offset, long end) in _mappings.RevokePath(pathId))
+        foreach (var stream in _mappings.RevokePath(pathId).GroupBy(range => range.StreamId))
         {
-            ReportLost(pathId, streamId, offset, end, error);
+            // Ranges that touch are one to the primary: an application may have granted thousands of small ones.
+            (long Offset, long End) lost = (0, 0);
+            foreach ((_, long offset, long end) in stream.OrderBy(range => range.Offset))
+            {
+                if (offset != lost.End)
+                {
+                    ReportLost(pathId, stream.Key, lost.Offset, lost.End, error);
+                    lost.Offset = offset;
+                }
+
+                lost.End = end;
+            }
+
+            ReportLost(pathId, stream.Key, lost.Offset, lost.End, error);
         }
     }
 
+    /// <summary>Names what is missing of a range: one piece for each hole, up to a limit, and then all the rest in one.</summary>
     private void ReportLost(int pathId, long streamId, long offset, long end, KwikError error)
     {
         if (_streams.Find(streamId) is not { } stream)
@@ -221,7 +260,15 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             return;
         }
 
-        foreach ((long start, long length) in stream.Incoming.Missing(offset, end))
+        List<(long Offset, long Length)> missing = stream.Incoming.Missing(offset, end);
+        if (missing.Count > MaxLostPieces)
+        {
+            (long last, long first) = (missing[^1].Offset + missing[^1].Length, missing[MaxLostPieces - 1].Offset);
+            missing.RemoveRange(MaxLostPieces - 1, missing.Count - MaxLostPieces + 1);
+            missing.Add((first, last - first));
+        }
+
+        foreach ((long start, long length) in missing)
         {
             _events.Raise(new RangeLost(streamId, start, length, pathId, error));
             _primary.Control.Send(new ControlFrame

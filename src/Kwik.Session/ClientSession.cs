@@ -142,7 +142,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     void IStreamOwner.StreamClosed(KwikStream stream)
     {
         _streams.Remove(stream);
-        _secondaries.CloseTarget(stream.Id);
+        bool hadGrants = _secondaries.CloseTarget(stream.Id);
         _offsets.Forget(stream.Id);
         // Its offer: the limit of public streams bounds these.
         _primary.Budget?.GiveBack();
@@ -154,7 +154,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         }
 
         fetch?.End();
-        foreach (KwikPath path in fetch is null ? [_primary] : _paths.Alive())
+        foreach (KwikPath path in fetch is not null ? _paths.Alive() : stream.Offer is not null || hadGrants ? [_primary] : [])
         {
             TellClosed(path, stream.Id);
         }

@@ -8,6 +8,9 @@ public sealed partial class PrimarySession
 {
     private readonly MappingGrants _grants = new();
 
+    // RangeLost frames that may still come about grants that ended, beside what a client may send anyway.
+    private long _lostFrames;
+
     /// <summary>
     /// Lets a secondary write a range of a stream, on streams that it opens (push). The client accepts nothing from it
     /// outside such ranges. Ranges of different paths may overlap; the client's conflict resolution decides then.
@@ -106,9 +109,11 @@ public sealed partial class PrimarySession
 
         lock (_gate)
         {
-            if (_grants.TryFind(pathId, streamId, offset, out (long Offset, long End) range))
+            _lostFrames += ClientSession.MaxLostPieces * _grants.RemoveWithin(pathId, streamId, offset, offset + length);
+            if (_lostFrames > 0)
             {
-                _grants.Remove(pathId, streamId, range.Offset);
+                _lostFrames--;
+                Budget.GiveBack();
             }
         }
 

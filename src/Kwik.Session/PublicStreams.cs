@@ -17,7 +17,19 @@ internal sealed class PublicStreams(
     private readonly Dictionary<long, KwikStream> _streams = [];
     private readonly Channel<KwikStream> _accepted = Channel.CreateUnbounded<KwikStream>();
     private readonly Queue<long> _closedIds = new();
+    private readonly AsyncSignal _added = new();
     private KwikException? _fault;
+
+    private bool IsEmpty
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _streams.Count == 0;
+            }
+        }
+    }
 
     /// <summary>Opens a stream, waiting while the peer's limit is reached.</summary>
     public async Task<KwikStream> OpenAsync(CancellationToken cancellationToken)
@@ -126,12 +138,22 @@ internal sealed class PublicStreams(
             fault = _fault;
         }
 
+        _added.Set();
         if (fault is not null)
         {
             stream.Fail(fault);
         }
 
         return stream;
+    }
+
+    /// <summary>Waits until a stream is open. One waiter.</summary>
+    public async ValueTask WaitForAnyAsync(CancellationToken cancellationToken)
+    {
+        while (IsEmpty)
+        {
+            await _added.WaitAsync(cancellationToken);
+        }
     }
 
     /// <summary>The streams that are open.</summary>

@@ -15,6 +15,9 @@ internal static class SessionTimeouts
     /// <summary>Heartbeats while data is outstanding.</summary>
     public static TimeSpan BusyHeartbeat { get; } = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>Heartbeats of a path whose round trip takes 3 s or more; below that, twice the round trip if that is longer than the above.</summary>
+    public static TimeSpan LongestHeartbeat { get; } = TimeSpan.FromSeconds(6);
+
     /// <summary>Heartbeats in a row without an answer that make a path dead.</summary>
     public const int MissedHeartbeats = 3;
 

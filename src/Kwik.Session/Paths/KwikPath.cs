@@ -17,7 +17,7 @@ internal sealed class KwikPath
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _isolated = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _lastHeard;
-    private TimeSpan? _roundTrip;
+    private TimeSpan _roundTrip;
     private long _bytesReceived;
     private ulong _heartbeatSequence;
     private long _heartbeatSentAt;
@@ -27,13 +27,28 @@ internal sealed class KwikPath
     private int _limit;
     private bool _retired;
 
-    public KwikPath(int id, ServerRole role, ITransportConnection connection, ControlChannel control, int maxRequests, TimeProvider time)
+    /// <param name="id">Number of the path in its session.</param>
+    /// <param name="role">Of the server.</param>
+    /// <param name="connection">Authenticated.</param>
+    /// <param name="control">Its control stream.</param>
+    /// <param name="maxRequests">Ranges that the server lets be outstanding.</param>
+    /// <param name="roundTrip">How long the authentication took.</param>
+    /// <param name="time">The session's clock.</param>
+    public KwikPath(
+        int id,
+        ServerRole role,
+        ITransportConnection connection,
+        ControlChannel control,
+        int maxRequests,
+        TimeSpan roundTrip,
+        TimeProvider time)
     {
         Id = id;
         Role = role;
         Connection = connection;
         Control = control;
         _limit = maxRequests;
+        _roundTrip = roundTrip;
         CarryBudget = new FrameBudget(time, FrameBudget.CarriedPerSecond, FrameBudget.CarriedPerSecond);
         _time = time;
         _lastHeard = time.GetTimestamp();
@@ -86,8 +101,8 @@ internal sealed class KwikPath
         }
     }
 
-    /// <summary>From heartbeats; null before the first answer.</summary>
-    public TimeSpan? RoundTrip
+    /// <summary>Of the last heartbeat that was answered before the next one; of the authentication before the first.</summary>
+    public TimeSpan RoundTrip
     {
         get
         {
@@ -298,7 +313,7 @@ internal sealed class KwikPath
         bool silent;
         lock (_gate)
         {
-            interval = _outstanding > 0 ? SessionTimeouts.BusyHeartbeat : SessionTimeouts.IdleHeartbeat;
+            interval = IntervalLocked(_outstanding > 0 ? SessionTimeouts.BusyHeartbeat : SessionTimeouts.IdleHeartbeat);
             if (_unanswered == SessionTimeouts.MissedHeartbeats)
             {
                 return false;
@@ -322,11 +337,19 @@ internal sealed class KwikPath
         return true;
     }
 
-    private TimeSpan SinceHeartbeat()
+    /// <summary>On a long path the answer to one heartbeat comes before the next one is due.</summary>
+    private TimeSpan IntervalLocked(TimeSpan atLeast)
+    {
+        TimeSpan patience = 2 * _roundTrip;
+        patience = patience < SessionTimeouts.LongestHeartbeat ? patience : SessionTimeouts.LongestHeartbeat;
+        return patience > atLeast ? patience : atLeast;
+    }
+
+    private TimeSpan UntilBusyHeartbeat()
     {
         lock (_gate)
         {
-            return _time.GetElapsedTime(_heartbeatSentAt);
+            return IntervalLocked(SessionTimeouts.BusyHeartbeat) - _time.GetElapsedTime(_heartbeatSentAt);
         }
     }
 
@@ -340,7 +363,7 @@ internal sealed class KwikPath
             await _busyChanged.WaitAsync(either.Token);
 
             // Busy from now on: the next heartbeat is due a busy interval after the last one, not at once.
-            TimeSpan rest = SessionTimeouts.BusyHeartbeat - SinceHeartbeat();
+            TimeSpan rest = UntilBusyHeartbeat();
             if (rest > TimeSpan.Zero)
             {
                 await Task.Delay(rest, _time, cancellationToken);

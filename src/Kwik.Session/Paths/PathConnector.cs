@@ -24,11 +24,13 @@ internal static class PathConnector
         {
             ControlChannel control = await ControlChannel.OpenAsync(connection, cancellationToken);
             request.Version = Version;
+            long asked = environment.Time.GetTimestamp();
             control.Send(new ControlFrame { Authenticate = request });
             Authenticated answer = await ReceiveAnswerAsync(control, options.RemoteEndPoint)
                 .WaitAsync(SessionTimeouts.Authentication, environment.Time, cancellationToken);
             ServerRole role = request.Role == Role.Primary ? ServerRole.Primary : ServerRole.Secondary;
-            var path = new KwikPath(pathId, role, connection, control, (int)answer.MaxRangeRequests, environment.Time);
+            TimeSpan roundTrip = environment.Time.GetElapsedTime(asked);
+            var path = new KwikPath(pathId, role, connection, control, (int)answer.MaxRangeRequests, roundTrip, environment.Time);
             return (path, answer);
         }
         catch (TimeoutException e)

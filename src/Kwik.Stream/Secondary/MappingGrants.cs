@@ -65,9 +65,34 @@ internal sealed class MappingGrants
         return true;
     }
 
-    /// <summary>Takes back every range in a stream.</summary>
-    public void RemoveStream(long streamId)
+    /// <summary>Takes back every range of a path in a stream that has a byte between two offsets; returns how many.</summary>
+    public int RemoveWithin(int pathId, long streamId, long offset, long end)
     {
+        if (!_ranges.TryGetValue((pathId, streamId), out SortedList<long, long>? ranges))
+        {
+            return 0;
+        }
+
+        int before = ranges.Count;
+        for (int index = IndexAtOrBefore(ranges, end - 1); index >= 0 && ranges.Values[index] > offset; index--)
+        {
+            ranges.RemoveAt(index);
+        }
+
+        int removed = before - ranges.Count;
+        _total -= removed;
+        if (ranges.Count == 0)
+        {
+            _ranges.Remove((pathId, streamId));
+        }
+
+        return removed;
+    }
+
+    /// <summary>Takes back every range in a stream; false when there was none.</summary>
+    public bool RemoveStream(long streamId)
+    {
+        int before = _total;
         foreach (((int Path, long Stream) key, SortedList<long, long> ranges) in _ranges)
         {
             if (key.Stream == streamId)
@@ -76,6 +101,8 @@ internal sealed class MappingGrants
                 _ranges.Remove(key);
             }
         }
+
+        return _total < before;
     }
 
     /// <summary>The range that holds <paramref name="offset"/>, if this path has one there.</summary>

@@ -85,11 +85,14 @@ internal sealed partial class SecondaryStreamHandler(
         return source is not null;
     }
 
-    /// <summary>The public stream is closed: its Internal streams are, too, and nothing is granted in it any more.</summary>
-    public void CloseTarget(long streamId)
+    /// <summary>
+    /// The public stream is closed: its Internal streams are, too, and nothing is granted in it any more. False when nothing was.
+    /// </summary>
+    public bool CloseTarget(long streamId)
     {
-        mappings.RemoveStream(streamId).ForEach(source => source.Stop(KwikError.Cancelled));
+        mappings.RemoveStream(streamId, out bool hadGrants).ForEach(source => source.Stop(KwikError.Cancelled));
         WakeWaiting();
+        return hadGrants;
     }
 
     /// <summary>Ends when nothing that is pushed on this path is open any more.</summary>

@@ -229,13 +229,15 @@ internal sealed class StreamMappingManager
         }
     }
 
-    /// <summary>A public stream is closed: grants for it end; its Internal streams are returned, for the caller to close.</summary>
-    public List<InboundSecondaryStream> RemoveStream(long streamId)
+    /// <summary>
+    /// A public stream is closed: grants for it end, and <paramref name="hadGrants"/> says whether there were any; its
+    /// Internal streams are returned, for the caller to close.
+    /// </summary>
+    public List<InboundSecondaryStream> RemoveStream(long streamId, out bool hadGrants)
     {
         lock (_gate)
         {
-            _grants.RemoveStream(streamId);
-            _former.RemoveStream(streamId);
+            hadGrants = _grants.RemoveStream(streamId) | _former.RemoveStream(streamId);
             return [.. _sources.GetValueOrDefault(streamId, [])];
         }
     }

@@ -22,18 +22,23 @@ public sealed class Crc32CTests
         Property.Holds(Gen.Choose(0, 100).Two(), seedAndLength =>
         {
             byte[] bytes = Values.Bytes(seedAndLength.Item1, seedAndLength.Item2);
-            uint crc = ~0u;
-            foreach (byte b in bytes)
-            {
-                crc ^= b;
-                for (int bit = 0; bit < 8; bit++)
-                {
-                    crc = (crc & 1) == 1 ? (crc >> 1) ^ 0x82f63b78 : crc >> 1;
-                }
-            }
-
-            Assert.Equal(~crc, Crc32C.Compute(bytes));
+            Assert.Equal(Defined(bytes), Crc32C.Compute(bytes));
         });
+
+    // Around 3 KiB, which is summed in three runs, its multiples, and the largest payload that we write.
+    [Theory]
+    [InlineData(3 * 1024 - 1)]
+    [InlineData(3 * 1024)]
+    [InlineData(3 * 1024 + 1)]
+    [InlineData(6 * 1024 + 1031)]
+    [InlineData(64 * 1024)]
+    public void Compute_LongerThanThreeRuns_IsTheBitwiseDefinition(int length)
+    {
+        byte[] bytes = Values.Bytes(seed: length, length);
+        Assert.Equal(Defined(bytes), Crc32C.Compute(bytes));
+        // Where memory of the same payload may begin.
+        Assert.Equal(Defined(bytes.AsSpan(12)), Crc32C.Compute(bytes.AsSpan(12)));
+    }
 
     [Fact]
     public void Append_InPiecesOfAnySize_IsComputeOfTheWhole()
@@ -65,5 +70,20 @@ public sealed class Crc32CTests
             Assert.NotEqual(whole, Crc32C.Compute(bytes));
             bytes[bit / 8] ^= (byte)(1 << (bit % 8));
         }
+    }
+
+    private static uint Defined(ReadOnlySpan<byte> bytes)
+    {
+        uint crc = ~0u;
+        foreach (byte b in bytes)
+        {
+            crc ^= b;
+            for (int bit = 0; bit < 8; bit++)
+            {
+                crc = (crc & 1) == 1 ? (crc >> 1) ^ 0x82f63b78 : crc >> 1;
+            }
+        }
+
+        return ~crc;
     }
 }

@@ -68,5 +68,5 @@ public sealed class KwikPathTests
         Assert.False(path.TryTakeRequest());
     }
 
-    private static KwikPath Path(int limit) => new(1, ServerRole.Secondary, null!, null!, limit, TimeProvider.System);
+    private static KwikPath Path(int limit) => new(1, ServerRole.Secondary, null!, null!, limit, TimeSpan.Zero, TimeProvider.System);
 }

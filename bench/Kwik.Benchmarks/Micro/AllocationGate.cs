@@ -20,7 +20,12 @@ internal static class AllocationGate
         [
             ("frame encode", () => frames.Encode()),
             ("frame decode", () => frames.Decode()),
-            ("mapping lookup", () => mappings.Lookup()),
+            ("frame encode and decode, with offset", () => frames.EncodeAndDecodeWithOffset()),
+            ("payload through the writer", () => frames.Write()),
+            ("payload through the reader", () => frames.Read()),
+            ("mapping lookup, request", () => mappings.Request()),
+            ("mapping lookup, target", () => mappings.Target()),
+            ("grant lookup", () => mappings.Grant()),
             ("aggregator, in order", () => aggregator.InOrder()),
             ("aggregator, four sources", () => aggregator.FourSources()),
             ("aggregator, four sources, positioned", () => aggregator.FourSourcesPositioned()),
