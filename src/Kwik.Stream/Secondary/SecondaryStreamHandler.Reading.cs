@@ -261,10 +261,12 @@ internal sealed partial class SecondaryStreamHandler
                 $"sends {frame.DataLength} bytes for offset {start} of stream {target.Id}, which it was neither asked for nor granted");
     }
 
-    /// <summary>Ends a stream whose range was taken back, and that has not heard of it: no fault of its server's.</summary>
+    /// <summary>Ends a stream whose range was taken back, and whose server has not heard of it: no fault of that one's.</summary>
     private void ThrowIfRevoked(InboundSecondaryStream source, long streamId, long offset, long end)
     {
-        if (mappings.WasGranted(source.Id.PathId, streamId, offset, end))
+        // A public stream that is closed has taken its grants along.
+        bool isClosed = !owner.TryFindStream(streamId, out _, out bool wasClosed) && wasClosed;
+        if (isClosed || mappings.WasGranted(source.Id.PathId, streamId, offset, end))
         {
             source.Stop(KwikError.Cancelled);
             source.Stopped.ThrowIfCancellationRequested();
