@@ -152,7 +152,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         if (_streams.WasClosed(stream))
         {
             // After the update, so that a stream that closes meanwhile leaves nothing behind.
-            _mappings.RemoveStream(stream, out _);
+            _mappings.RemoveStream(stream);
             if (_toldClosed.Count == MaxToldClosed)
             {
                 _toldClosed.Clear();

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using FsCheck.Fluent;
+using Kwik.Testing;
 
 namespace Kwik.Data.Tests;
 

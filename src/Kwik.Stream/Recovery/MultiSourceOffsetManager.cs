@@ -69,7 +69,7 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
         _ => KwikError.None,
     };
 
-    /// <summary>What is due now about this stream. Each step is due once.</summary>
+    /// <summary>What is due now about this stream: Synchronise once, the others until the hole was treated.</summary>
     public HoleStep Inspect(KwikStream stream, out Hole hole)
     {
         hole = default;

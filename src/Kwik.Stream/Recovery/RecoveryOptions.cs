@@ -50,7 +50,7 @@ public sealed record RecoveryOptions
         new(KwikError.OffsetSyncFailure, RecoveryAction.IsolateSource),
     ];
 
-    /// <summary>Checks the ranges above, and that each rule's action is one for its error.</summary>
+    /// <summary>Checks the ranges above, that each rule names a fault, and that its action is one for it.</summary>
     /// <exception cref="ArgumentException">A value is out of its range; the message names it.</exception>
     public void Validate()
     {
@@ -58,8 +58,14 @@ public sealed record RecoveryOptions
         ArgumentOutOfRangeException.ThrowIfGreaterThan(ReorderTimeout, TimeSpan.FromMinutes(5));
         ArgumentOutOfRangeException.ThrowIfLessThan(AggregationTimeout, ReorderTimeout);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(AggregationTimeout, TimeSpan.FromHours(1));
+        ArgumentNullException.ThrowIfNull(Rules);
         foreach (RecoveryRule rule in Rules)
         {
+            if (rule is null || rule.Error == KwikError.None || !Enum.IsDefined(rule.Error))
+            {
+                throw new ArgumentException($"{rule?.Error.ToString() ?? "null"} is no fault that a rule can name.", nameof(Rules));
+            }
+
             bool fits = rule.Action switch
             {
                 RecoveryAction.IgnoreCorrupted => rule.Error == KwikError.Checksum,
@@ -69,7 +75,8 @@ public sealed record RecoveryOptions
             };
             if (!fits)
             {
-                throw new ArgumentException($"{rule.Action} is no way to treat {rule.Error}.", nameof(Rules));
+                throw new ArgumentException(
+                    $"{rule.Action} is no way to treat {rule.Error}; {nameof(RecoveryAction)} says what each is for.", nameof(Rules));
             }
         }
     }

@@ -13,13 +13,16 @@ internal sealed class InboundSecondaryStream
     private readonly Lock _gate = new();
     private readonly DateTimeOffset _createdAt;
     private long _lastActivity;
-    private long _bytesAtLastCheck;
-    private long _lastCheck;
+
+    // When the clock of IsStalled began, later by the time that the stream was parked since; and the bytes read before.
+    private long _clockStart;
+    private long _bytesBefore;
+    private long _parkedAt;
     private SecondaryStreamState _state = SecondaryStreamState.Opening;
     private long _offset;
     private long _placed;
     private bool _parked;
-    private long _parkedSince;
+    private KwikError? _stopCode;
 
     public InboundSecondaryStream(int pathId, ITransportStream stream, FrameReader frames, TimeProvider time)
     {
@@ -28,7 +31,7 @@ internal sealed class InboundSecondaryStream
         _stream = stream;
         _time = time;
         _createdAt = time.GetUtcNow();
-        _lastActivity = _lastCheck = time.GetTimestamp();
+        _lastActivity = time.GetTimestamp();
     }
 
     public SecondaryStreamId Id { get; }
@@ -57,7 +60,16 @@ internal sealed class InboundSecondaryStream
     public (KwikException Fault, RecoveryAction Action)? Decision { get; set; }
 
     /// <summary>Why we stopped it; null when we did not.</summary>
-    public KwikError? StopCode { get; private set; }
+    public KwikError? StopCode
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _stopCode;
+            }
+        }
+    }
 
     /// <summary>Offset in the public stream of the next byte.</summary>
     public long Offset
@@ -76,7 +88,7 @@ internal sealed class InboundSecondaryStream
     {
         lock (_gate)
         {
-            return _parked && _time.GetElapsedTime(_parkedSince) >= duration;
+            return _parked && _time.GetElapsedTime(_parkedAt) >= duration;
         }
     }
 
@@ -113,7 +125,10 @@ internal sealed class InboundSecondaryStream
     {
         lock (_gate)
         {
-            SecondaryStreamStates.TryAdvance(ref _state, input);
+            if (SecondaryStreamStates.TryAdvance(ref _state, input) && input == SecondaryStreamInput.Opened)
+            {
+                RestartClockLocked();
+            }
         }
     }
 
@@ -137,38 +152,41 @@ internal sealed class InboundSecondaryStream
         }
     }
 
-    /// <summary>We hold the stream back, or no longer do; the clock of <see cref="IsStalled"/> stands still meanwhile.</summary>
+    /// <summary>We hold the stream back, or no longer do; the two in turn. Meanwhile its clock stands still.</summary>
     public void Park(bool parked)
     {
         lock (_gate)
         {
             long now = _time.GetTimestamp();
-            _lastCheck += _parked ? now - _parkedSince : 0;
-            _parkedSince = now;
+            _clockStart += parked ? 0 : now - _parkedAt;
+            _parkedAt = now;
             _parked = parked;
+            if (!parked && Request is null)
+            {
+                // What is pushed may come whenever its sender likes, a frame at a time.
+                RestartClockLocked();
+            }
         }
     }
 
     /// <summary>
-    /// True when the stream is slower than <paramref name="minimumRate"/> bytes a second since the last check that found
-    /// it fast enough, <paramref name="timeout"/> ago or longer, although we take what comes. What is pushed owes nothing:
-    /// there any byte is enough.
+    /// True when the stream, since it was mapped, is slower than <paramref name="minimumRate"/> bytes a second since the
+    /// last check that found it fast enough, <paramref name="timeout"/> ago or longer, not counting the time when it was
+    /// parked.
     /// </summary>
     public bool IsStalled(TimeSpan timeout, int minimumRate)
     {
         lock (_gate)
         {
-            if (_parked)
+            if (_parked || _state == SecondaryStreamState.Opening)
             {
                 return false;
             }
 
-            TimeSpan elapsed = _time.GetElapsedTime(_lastCheck);
-            long bytes = Frames.BytesRead - _bytesAtLastCheck;
-            if (bytes >= (Request is null ? 1 : minimumRate * Math.Max(1, elapsed.TotalSeconds)))
+            TimeSpan elapsed = _time.GetElapsedTime(_clockStart);
+            if (Frames.BytesRead - _bytesBefore >= minimumRate * Math.Max(1, elapsed.TotalSeconds))
             {
-                _lastCheck = _time.GetTimestamp();
-                _bytesAtLastCheck = Frames.BytesRead;
+                RestartClockLocked();
                 return false;
             }
 
@@ -181,10 +199,16 @@ internal sealed class InboundSecondaryStream
     {
         lock (_gate)
         {
-            StopCode ??= code;
+            _stopCode ??= code;
         }
 
         _stream.AbortReads(code);
         _stopped.Cancel();
+    }
+
+    private void RestartClockLocked()
+    {
+        _clockStart = _time.GetTimestamp();
+        _bytesBefore = Frames.BytesRead;
     }
 }

@@ -39,6 +39,12 @@ internal sealed partial class SecondaryStreamHandler
 
         source.Advance(SecondaryStreamInput.Opened);
         source.Request?.Begin(source);
+        if (!owner.TryFindStream(target.Id, out _, out _))
+        {
+            // Closed since it was found, perhaps by one that did not see this mapping.
+            source.Stop(KwikError.Cancelled);
+        }
+
         return target;
     }
 
@@ -91,7 +97,6 @@ internal sealed partial class SecondaryStreamHandler
 
         var changed = new AsyncSignal();
         AddWaiting(source, changed);
-        source.Park(true);
         try
         {
             TimeSpan wait = options.MappingTryTimeout;
@@ -119,14 +124,17 @@ internal sealed partial class SecondaryStreamHandler
         }
         finally
         {
-            source.Park(false);
             lock (_gate)
             {
                 _waiting.Remove(source.Id);
             }
         }
 
-        ThrowIfRevoked(source, open.StreamId, open.Offset, open.Offset + 1);
+        if (target?.Offer is null)
+        {
+            ThrowIfRevoked(source, open.StreamId, open.Offset, open.Offset + 1);
+        }
+
         throw Fault(
             KwikError.StreamMappingConflict, source, $"writes at offset {open.Offset} of stream {open.StreamId}, which nobody granted to it");
     }
@@ -248,7 +256,7 @@ internal sealed partial class SecondaryStreamHandler
         bool mayWrite = source.Request is { } request
             ? start == offset && frame.DataLength <= request.End - start
             : start <= StreamFrame.MaxOffset - frame.DataLength && MayWrite(source, target, start, start + frame.DataLength);
-        if (!mayWrite && source.Request is null)
+        if (!mayWrite && source.Request is null && target.Offer is null)
         {
             ThrowIfRevoked(source, target.Id, start, start + frame.DataLength);
         }
@@ -261,12 +269,10 @@ internal sealed partial class SecondaryStreamHandler
                 $"sends {frame.DataLength} bytes for offset {start} of stream {target.Id}, which it was neither asked for nor granted");
     }
 
-    /// <summary>Ends a stream whose range was taken back, and whose server has not heard of it: no fault of that one's.</summary>
+    /// <summary>Ends a stream whose range was taken back, and that has not heard of it: no fault of its server's.</summary>
     private void ThrowIfRevoked(InboundSecondaryStream source, long streamId, long offset, long end)
     {
-        // A public stream that is closed has taken its grants along.
-        bool isClosed = !owner.TryFindStream(streamId, out _, out bool wasClosed) && wasClosed;
-        if (isClosed || mappings.WasGranted(source.Id.PathId, streamId, offset, end))
+        if (mappings.WasGranted(source.Id.PathId, streamId, offset, end))
         {
             source.Stop(KwikError.Cancelled);
             source.Stopped.ThrowIfCancellationRequested();

@@ -52,7 +52,12 @@ internal sealed partial class SecondaryStreamHandler(
         catch (OperationCanceledException) when (source.Stopped.IsCancellationRequested)
         {
             // By us, while the stream was parked; the code is in StopCode.
-            fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
+            (fault, action) = Stopped(source);
+        }
+        catch (KwikException) when (source.StopCode is not null and not KwikError.Timeout)
+        {
+            // Whatever it has run into since: whoever closes a public stream takes its grants back, too.
+            (fault, action) = Stopped(source);
         }
         catch (KwikException e)
         {
@@ -85,12 +90,27 @@ internal sealed partial class SecondaryStreamHandler(
         return source is not null;
     }
 
+    /// <summary>The connection of a path has ended: its streams are, too, also those that wait for room or for permission.</summary>
+    public void ClosePath(int pathId, KwikError code)
+    {
+        List<InboundSecondaryStream> ended;
+        lock (_gate)
+        {
+            ended = [.. _open.Values.Where(source => source.Id.PathId == pathId)];
+        }
+
+        ended.ForEach(source => source.Stop(code));
+    }
+
     /// <summary>
-    /// The public stream is closed: its Internal streams are, too, and nothing is granted in it any more. False when nothing was.
+    /// The public stream is closed, and its owner does not find it any more: its Internal streams are stopped, and nothing
+    /// is granted in it. False when nothing was.
     /// </summary>
     public bool CloseTarget(long streamId)
     {
-        mappings.RemoveStream(streamId, out bool hadGrants).ForEach(source => source.Stop(KwikError.Cancelled));
+        // Before their grants end, so that none looks as if it wrote where it may not.
+        mappings.SourcesOf(streamId).ForEach(source => source.Stop(KwikError.Cancelled));
+        bool hadGrants = mappings.RemoveStream(streamId);
         WakeWaiting();
         return hadGrants;
     }
@@ -203,7 +223,24 @@ internal sealed partial class SecondaryStreamHandler(
             BreakRule(source.Id.PathId, fault);
         }
 
-        return (isOurFinding || isTooSlow) && source.StreamId >= 0 ? Decide(source, fault) : null;
+        return (isOurFinding || isTooSlow) && source.StreamId >= 0 ? Treat(source, fault) : null;
+    }
+
+    /// <summary>
+    /// What we stop breaks no rule; an answer that was too slow is treated as such wherever it was stopped.
+    /// </summary>
+    private (KwikException Fault, RecoveryAction? Action) Stopped(InboundSecondaryStream source)
+    {
+        KwikException fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
+        RecoveryAction? action = fault.Code == KwikError.Timeout && source.Request is not null ? Treat(source, fault) : null;
+        return (fault, action);
+    }
+
+    private RecoveryAction Treat(InboundSecondaryStream source, KwikException fault)
+    {
+        // An end without a close frame is the only fault that has a default, and with one it does not come here.
+        RecoveryAction action = Decide(source, fault);
+        return action == RecoveryAction.UseDefaults ? RecoveryAction.RequestResend : action;
     }
 
     /// <summary>Asks once for each fault, because each answer counts.</summary>

@@ -230,15 +230,14 @@ internal sealed class StreamMappingManager
     }
 
     /// <summary>
-    /// A public stream is closed: grants for it end, and <paramref name="hadGrants"/> says whether there were any; its
-    /// Internal streams are returned, for the caller to close.
+    /// A public stream is closed: grants for it end; false when there were none. Its Internal streams stay mapped until their
+    /// readers end.
     /// </summary>
-    public List<InboundSecondaryStream> RemoveStream(long streamId, out bool hadGrants)
+    public bool RemoveStream(long streamId)
     {
         lock (_gate)
         {
-            hadGrants = _grants.RemoveStream(streamId) | _former.RemoveStream(streamId);
-            return [.. _sources.GetValueOrDefault(streamId, [])];
+            return _grants.RemoveStream(streamId) | _former.RemoveStream(streamId);
         }
     }
 

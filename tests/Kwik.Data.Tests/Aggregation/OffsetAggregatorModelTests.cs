@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using Property = Kwik.Testing.Property;
 
 namespace Kwik.Data.Tests;
 

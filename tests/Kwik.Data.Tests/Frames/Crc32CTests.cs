@@ -1,5 +1,6 @@
 using System.Text;
 using FsCheck.Fluent;
+using Kwik.Testing;
 
 namespace Kwik.Data.Tests;
 

@@ -1,6 +1,7 @@
 using FsCheck.Fluent;
 using Google.Protobuf;
 using Kwik.Data.Wire;
+using Kwik.Testing;
 
 namespace Kwik.Data.Tests;
 

@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Google.Protobuf;
+using Property = Kwik.Testing.Property;
 
 namespace Kwik.Data.Tests;
 

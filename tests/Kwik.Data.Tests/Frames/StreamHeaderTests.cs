@@ -1,4 +1,5 @@
 using FsCheck.Fluent;
+using Kwik.Testing;
 
 namespace Kwik.Data.Tests;
 

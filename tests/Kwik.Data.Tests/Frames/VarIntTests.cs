@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Kwik.Testing;
 
 namespace Kwik.Data.Tests;
 
