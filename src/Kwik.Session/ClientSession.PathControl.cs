@@ -74,7 +74,7 @@ public sealed partial class ClientSession
         if (PathStates.Serves(path.State) && path.Connection is { } connection)
         {
             connection.Retire();
-            await DrainAsync(connection);
+            await DrainAsync(connection, $"The primary removed path {path.Id}.");
             await connection.SayGoodbyeAsync(KwikError.None, "The primary removed this path.");
         }
 
@@ -85,10 +85,9 @@ public sealed partial class ClientSession
     /// Ends what a path still owes before its connection is closed: ranges that were asked of it are asked of the others,
     /// and their answers are stopped; what it pushes has <see cref="SessionTimeouts.Close"/> to end by itself.
     /// </summary>
-    private async Task DrainAsync(KwikPath path)
+    private async Task DrainAsync(KwikPath path, string why)
     {
-        var reason = new KwikException(
-            KwikError.PathLost, KwikErrorSide.Remote, $"The primary removed path {path.Id}.", null, path.Id);
+        var reason = new KwikException(KwikError.PathLost, KwikErrorSide.Remote, why, null, path.Id);
         foreach (ContentFetch fetch in Fetches())
         {
             fetch.RemovePath(path.Id, reason, only: path);

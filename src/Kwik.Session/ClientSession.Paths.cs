@@ -102,6 +102,13 @@ public sealed partial class ClientSession
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
                     path.Goodbye = SessionGoodbye.Read(frame.SessionClose, path.Id);
+                    if (path.Role == ServerRole.Secondary)
+                    {
+                        // What it pushed may be here and not read yet; closing the connection would discard it.
+                        path.Retire();
+                        await DrainAsync(path, $"Path {path.Id} said goodbye.");
+                    }
+
                     return;
                 case ControlFrame.BodyOneofCase.ContentOffer when path.Role == ServerRole.Primary:
                     OnOffer(frame.ContentOffer);

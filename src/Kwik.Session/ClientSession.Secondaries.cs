@@ -135,23 +135,20 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             ((int)update.PathId, (long)update.KwikStreamId, (long)update.Offset, (long)update.Length);
         bool isKnown =
             update.Operation is MappingOperation.MappingCreate or MappingOperation.MappingUpdate or MappingOperation.MappingDelete;
-        if (path < 0 || stream < 0 || offset < 0 || length < 0 || !isKnown)
+        if (path < 0 || stream < 0 || offset is < 0 or > StreamFrame.MaxOffset || length < 0 || length > StreamFrame.MaxOffset - offset || !isKnown)
         {
             throw Violation("A mapping update has values out of range.");
         }
 
-        bool applied = _mappings.TryUpdateGrants(grants => update.Operation switch
+        bool wasLost = false;
+        bool applied = update.Operation switch
         {
-            // There already when it answers our question.
-            MappingOperation.MappingCreate => grants.TryAdd(path, stream, offset, length) || grants.TryFind(path, stream, offset, out _),
-            MappingOperation.MappingUpdate => grants.TryResize(path, stream, offset, length),
-            _ => false,
-        });
-        if (update.Operation == MappingOperation.MappingDelete)
-        {
-            _mappings.TryRevokeAt(path, stream, offset, out _);
-        }
-
+            // There already, and the same, when it answers our question.
+            MappingOperation.MappingCreate => _mappings.TryUpdateGrants(grants => grants.TryAdd(path, stream, offset, length)
+                || (grants.TryFind(path, stream, offset, out (long, long) known) && known == (offset, offset + length))),
+            MappingOperation.MappingUpdate => _mappings.TryResize(path, stream, offset, length, out wasLost) || wasLost,
+            _ => _mappings.TryRevokeAt(path, stream, offset, out _),
+        };
         if (_streams.WasClosed(stream))
         {
             // After the update, so that a stream that closes meanwhile leaves nothing behind.
@@ -177,19 +174,30 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             throw Violation($"A mapping update for path {path} names a range of stream {stream} that cannot be granted.");
         }
 
-        // What is granted is bounded by itself.
-        _primary.Budget!.GiveBack();
+        if (wasLost)
+        {
+            // While the change was on its way here, and the news of the loss on its way there.
+            ReportLost(path, stream, offset, offset + length, KwikError.PathLost);
+        }
+        else
+        {
+            // What is granted is bounded by itself.
+            _primary.Budget!.GiveBack();
+        }
+
         _secondaries.WakeWaiting();
     }
 
     /// <summary>
-    /// Nobody will fill what a path was granted around <paramref name="offset"/>: the grant ends, and the primary learns
-    /// what is missing of it. Other streams of that path in the same range may still be at it; the last one counts.
+    /// Nobody will fill what a path was granted around <paramref name="offset"/>, where its stream stands, perhaps at the end
+    /// of the range: the grant ends, and the primary learns what is missing of it. Other streams of that path in the same
+    /// range may still be at it; the last one counts.
     /// </summary>
     private void LoseRange(int pathId, long streamId, long offset, KwikError error)
     {
         if (!_mappings.SourcesOf(streamId).Exists(source => source.Id.PathId == pathId && source.Request is null)
-            && _mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range))
+            && (_mappings.TryRevokeAt(pathId, streamId, offset, out (long Offset, long End) range)
+                || _mappings.TryRevokeAt(pathId, streamId, offset - 1, out range)))
         {
             ReportLost(pathId, streamId, range.Offset, range.End, error);
         }

@@ -146,6 +146,8 @@ internal sealed partial class ReceiveBuffer
             released = TakeFittingLocked();
         }
 
+        Release(released);
+        WakeOthers(freed);
         if (ended)
         {
             verifier?.Finish();
@@ -157,8 +159,6 @@ internal sealed partial class ReceiveBuffer
         }
 
         verifier?.Append(_current.Span);
-        Release(released);
-        WakeOthers(freed);
         ReaderMoved?.Invoke();
         return true;
     }

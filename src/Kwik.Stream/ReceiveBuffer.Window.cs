@@ -111,13 +111,19 @@ internal sealed partial class ReceiveBuffer
     /// <summary>Sources that may go on; to be released outside the lock.</summary>
     private List<WindowWait>? TakeFittingLocked()
     {
-        if (_parked.Count == 0)
+        List<WindowWait>? fitting = null;
+        for (int i = 0; i < _parked.Count;)
         {
-            return null;
+            if (!FitsLocked(_parked[i].Start, _parked[i].Length))
+            {
+                i++;
+                continue;
+            }
+
+            (fitting ??= []).Add(_parked[i]);
+            _parked.RemoveAt(i);
         }
 
-        List<WindowWait> fitting = _parked.FindAll(wait => FitsLocked(wait.Start, wait.Length));
-        _parked.RemoveAll(fitting.Contains);
         return fitting;
     }
 

@@ -54,6 +54,30 @@ internal sealed partial class ReceiveBuffer : IDisposable
         }
     }
 
+    /// <summary>Bytes that came again, the same, or for what had gone to the reader.</summary>
+    public long DuplicateBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _aggregator.DuplicateBytes;
+            }
+        }
+    }
+
+    /// <summary>Times that two sources sent different bytes for one offset.</summary>
+    public long Conflicts
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _aggregator.Conflicts;
+            }
+        }
+    }
+
     /// <summary>Bytes that have gone to the reader.</summary>
     public long TakenBytes
     {
@@ -96,7 +120,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
         }
     }
 
-    /// <summary>The ranges that are not here, from one offset to another.</summary>
+    /// <summary>The ranges that are not here, from one offset to another, as far as the stream goes.</summary>
     public List<(long Offset, long Length)> Missing(long start, long end)
     {
         var missing = new List<(long Offset, long Length)>();
@@ -104,7 +128,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
         {
             if (!_closed && _fault is null)
             {
-                _aggregator.Missing(start, end, missing);
+                _aggregator.Missing(start, Math.Min(end, _aggregator.FinalSize ?? end), missing);
             }
         }
 
@@ -126,6 +150,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
         int taken = 0;
         bool readable;
         bool freed;
+        List<WindowWait>? released;
         lock (_gate)
         {
             while (taken < pieces.Length && last.Outcome is not (AcceptOutcome.Rejected or AcceptOutcome.FinalSize))
@@ -149,6 +174,8 @@ internal sealed partial class ReceiveBuffer : IDisposable
 
             freed = SettleLocked();
             readable = _aggregator.CanTake;
+            // Holes that were closed make room for a source that waits to make others.
+            released = TakeFittingLocked();
         }
 
         if (readable)
@@ -156,23 +183,28 @@ internal sealed partial class ReceiveBuffer : IDisposable
             _readable.Set();
         }
 
+        Release(released);
         WakeOthers(freed);
-
         return taken;
     }
 
     /// <summary>Says how long the stream is; false when that contradicts what is known.</summary>
     public bool TrySetFinalSize(long size)
     {
+        List<WindowWait>? released;
         lock (_gate)
         {
             if (!_aggregator.TrySetFinalSize(size))
             {
                 return false;
             }
+
+            // Who waits with bytes beyond it will not be let in; it is to learn that now.
+            released = TakeFittingLocked();
         }
 
         _readable.Set();
+        Release(released);
         return true;
     }
 

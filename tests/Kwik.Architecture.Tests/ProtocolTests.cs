@@ -96,7 +96,68 @@ public sealed partial class ProtocolTests
         ];
 
         Assert.NotEmpty(numbers);
-        Assert.Equal(numbers.Distinct().Order(), numbers);
+        Assert.Equal(Enumerable.Range(1, numbers.Length), numbers);
+    }
+
+    [Fact]
+    public void Rules_OfThePage_EachNameATestThatExists()
+    {
+        string[] tests =
+        [
+            .. Directory.EnumerateFiles(Path.Combine(Repository.Root, "tests"), "*.cs", SearchOption.AllDirectories)
+                .SelectMany(file => Tests(File.ReadAllText(file))),
+        ];
+
+        Violations.None(Untested(Repository.Read(Page), tests), "Every rule names a test that shows it:");
+    }
+
+    [Fact]
+    public void Rule_WithoutATest_IsFound()
+    {
+        const string page = """
+            * M1. One. [Timeout] (ATests.A_B_C, ATests.D_E_F)
+            * M2. Two,
+              of two lines. [Timeout] (ATests.A_B_C)
+            * Text. (ATests.A_B_C)
+
+            * M3. None, with `Kwik.Data` in it.
+
+            (ATests.A_B_C)
+            * M4. Another. (BTests.A_B_C)
+            """;
+        string[] tests =
+        [
+            .. Tests("public sealed class ATests\n{\n  [Fact]\n  public void A_B_C() => Run();\n  [Theory]\n  [InlineData(1)]\n  public async Task D_E_F(int x)"),
+            .. Tests("// A class of its own.\npublic class BTests\n{\n  [Fact]\n  public void Z()\n  void A_B_C()"),
+        ];
+
+        Assert.Equal(["ATests.A_B_C", "ATests.D_E_F", "BTests.Z"], tests);
+        Assert.Equal(["M3 names no test", "M4 names BTests.A_B_C, which is no test"], Untested(page, tests));
+    }
+
+    private static IEnumerable<string> Untested(string page, string[] tests)
+    {
+        var known = tests.ToHashSet(StringComparer.Ordinal);
+        foreach (Match rule in Rule().Matches(page))
+        {
+            string[] named = [.. TestName().Matches(rule.Value).Select(match => match.Value)];
+            if (named.Length == 0)
+            {
+                yield return $"{rule.Groups[1].Value} names no test";
+            }
+
+            foreach (string name in named.Where(name => !known.Contains(name)))
+            {
+                yield return $"{rule.Groups[1].Value} names {name}, which is no test";
+            }
+        }
+    }
+
+    /// <summary>Class.Method of each test in a file that has one class.</summary>
+    private static IEnumerable<string> Tests(string source)
+    {
+        string name = TestClass().Match(source).Groups[1].Value;
+        return TestMethod().Matches(source).Select(match => $"{name}.{match.Groups[1].Value}");
     }
 
     private static IEnumerable<string> Messages(IEnumerable<string> protos) =>
@@ -138,6 +199,20 @@ public sealed partial class ProtocolTests
 
     [GeneratedRegex(@"^\* M(\d+)\.", RegexOptions.Multiline)]
     private static partial Regex RuleNumber();
+
+    // To the next item of the list, or the end of the list.
+    [GeneratedRegex(@"^\* (M\d+)\. .*(\r?\n  .*)*", RegexOptions.Multiline)]
+    private static partial Regex Rule();
+
+    [GeneratedRegex(@"\b\w+Tests\.\w+")]
+    private static partial Regex TestName();
+
+    [GeneratedRegex(@"^(?:public|internal)\s[\w\s]*\bclass\s+(\w+)", RegexOptions.Multiline)]
+    private static partial Regex TestClass();
+
+    // An attribute of the line above says that it is one; other attributes may come between.
+    [GeneratedRegex(@"\[(?:Fact|Theory)\b[^\]]*\]\s*(?:\[.*\]\s*)*public\s+(?:async\s+)?(?:void|Task|ValueTask)\s+(\w+)\s*\(")]
+    private static partial Regex TestMethod();
 
     [GeneratedRegex("[A-Z]")]
     private static partial Regex Hump();

@@ -53,6 +53,9 @@ internal sealed class InboundSecondaryStream
     /// <summary>True when a corrupt piece was left out: what was placed behind it does not follow what was placed before.</summary>
     public bool HasDropped { get; set; }
 
+    /// <summary>True when its bytes differ from those of another source, and <see cref="ConflictResolution.Reject"/> was chosen.</summary>
+    public bool ContradictsAnother { get; set; }
+
     /// <summary>What was decided about the last fault; for the reading task only.</summary>
     public (KwikException Fault, RecoveryAction Action)? Decision { get; set; }
 

@@ -200,9 +200,7 @@ internal sealed partial class SecondaryStreamHandler
                 continue;
             }
 
-            source.Park(true);
-            offset = await target.PlaceAsync(source.Id.PathId, offset, pieces, options.AggregationBatchSize, source.Stopped);
-            source.Park(false);
+            offset = await PlacePiecesAsync(source, target, offset, pieces);
             source.CountPlaced(offset, frame.DataLength);
             owner.BytesPlaced(source, frame.DataLength);
         }
@@ -215,6 +213,23 @@ internal sealed partial class SecondaryStreamHandler
 
         source.Outcome = IsShort(source, offset) ? KwikError.PathLost : KwikError.None;
         source.Advance(SecondaryStreamInput.Ended);
+    }
+
+    private async ValueTask<long> PlacePiecesAsync(InboundSecondaryStream source, KwikStream target, long offset, List<Lease> pieces)
+    {
+        source.Park(true);
+        try
+        {
+            offset = await target.PlaceAsync(source.Id.PathId, offset, pieces, options.AggregationBatchSize, source.Stopped);
+        }
+        catch (KwikException e) when (e.Code == KwikError.StreamMappingConflict)
+        {
+            source.ContradictsAnother = true;
+            throw;
+        }
+
+        source.Park(false);
+        return offset;
     }
 
     private static async ValueTask CloseAsync(InboundSecondaryStream source, StreamFrame close, long offset)

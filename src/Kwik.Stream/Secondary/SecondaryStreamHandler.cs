@@ -208,6 +208,12 @@ internal sealed partial class SecondaryStreamHandler(
     /// <summary>Counts what a server did wrong, and asks what is to be done when bytes were expected of this stream.</summary>
     private RecoveryAction? Judge(InboundSecondaryStream source, KwikException fault)
     {
+        if (source.ContradictsAnother)
+        {
+            // Which of the two is wrong nobody knows: nothing to count, and no other server to ask.
+            return RecoveryAction.CloseStream;
+        }
+
         // The transport's word is the server's own, or the connection's end, or the echo of our stop.
         bool isOurFinding = fault != source.Frames.TransportFault;
         // What is pushed may come whenever its sender likes; it only does not keep its place for ever.

@@ -67,6 +67,29 @@ internal sealed class StreamMappingManager
         }
     }
 
+    /// <summary>
+    /// The primary gives a range another length; what is cut off is taken back. False when it cannot have that length, or,
+    /// as <paramref name="isUnknown"/> says, when no range begins there any more.
+    /// </summary>
+    public bool TryResize(int pathId, long streamId, long offset, long length, out bool isUnknown)
+    {
+        lock (_gate)
+        {
+            isUnknown = !_grants.TryFind(pathId, streamId, offset, out (long Offset, long End) range) || range.Offset != offset;
+            if (isUnknown || !_grants.TryResize(pathId, streamId, offset, length))
+            {
+                return false;
+            }
+
+            if (offset + length < range.End)
+            {
+                _former.TryAdd(pathId, streamId, offset + length, range.End - offset - length);
+            }
+
+            return true;
+        }
+    }
+
     /// <summary>True when the primary granted every one of these bytes to the path.</summary>
     public bool IsGranted(int pathId, long streamId, long offset, long end)
     {

@@ -130,6 +130,20 @@ public sealed class ForgedStatementTests
         Assert.Equal(KwikError.AuthenticationFailed, await scene.AskAsync(client, 3, grant));
     });
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Stream_OfAClientThatWasAdmitted_GetsNoCredit(bool bidirectional) => Simulation.Run(1, async world =>
+    {
+        await using var scene = await Scene.StartAsync(world);
+        await using RawPeer client = await scene.ConnectAsync();
+        Task<ITransportStream> opening = client.Connection.OpenStreamAsync(bidirectional, CancellationToken.None).AsTask();
+        await world.Delay(TimeSpan.FromSeconds(1));
+        Assert.False(opening.IsCompleted);
+        await client.DisposeAsync();
+        await Assert.ThrowsAsync<KwikException>(() => opening);
+    });
+
     private static ByteString Other(int length) => ByteString.CopyFrom(new byte[length]);
 
     private sealed class Scene(SimulatedWorld world, SimulatedDeployment deployment) : IAsyncDisposable

@@ -238,6 +238,7 @@ public sealed class BadControlTests
             new() { RemovePath = new RemovePath { PathId = 1 } },
             new() { Token = new Token { PathId = 1 } },
             new() { ContentOffer = new Data.Wire.ContentOffer { KwikStreamId = 1 } },
+            new() { MappingUpdate = new StreamMappingUpdate { Operation = MappingOperation.MappingCreate, PathId = 1, Length = 1 } },
             new() { RawData = new RawData { PathId = 1, Data = ByteString.CopyFrom(1) } },
         ];
         await using var deployment = new SimulatedDeployment(world);
@@ -266,7 +267,7 @@ public sealed class BadControlTests
             await using RawPeer evil = await accepting[i];
             await evil.SendAsync(frames[i]);
             KwikError code = await evil.EndAsync();
-            Assert.Equal(i == 4 ? KwikError.MetadataProtocolViolation : KwikError.SecondaryStreamIsolation, code);
+            Assert.Equal(frames[i].RawData is not null ? KwikError.MetadataProtocolViolation : KwikError.SecondaryStreamIsolation, code);
             await session.Events.UntilAsync(i + 1, PathState.Removed);
         }
 

@@ -302,7 +302,7 @@ public sealed class ControlLimitTests
         }
     }
 
-    private static Data.Wire.ContentOffer Offer(long streamId, MemoryContent content) => new()
+    internal static Data.Wire.ContentOffer Offer(long streamId, MemoryContent content) => new()
     {
         KwikStreamId = (ulong)streamId,
         Root = ByteString.CopyFrom(content.Offer.Root.ToByteArray()),

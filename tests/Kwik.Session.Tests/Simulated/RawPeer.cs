@@ -83,6 +83,28 @@ internal sealed class RawPeer : IAsyncDisposable
         return header;
     }
 
+    /// <summary>Frames as bytes, a payload behind each data frame.</summary>
+    public static byte[] Bytes(params (StreamFrame Frame, byte[] Payload)[] frames)
+    {
+        var bytes = new MemoryStream();
+        var frame = new byte[StreamFrame.MaxWrittenSize];
+        foreach ((StreamFrame next, byte[] payload) in frames)
+        {
+            bytes.Write(frame, 0, next.Write(frame));
+            bytes.Write(payload);
+        }
+
+        return bytes.ToArray();
+    }
+
+    /// <summary>Opens a stream of some type, both ways if it is Main, and writes bytes behind its header.</summary>
+    public async Task<ITransportStream> OpenAsync(StreamType type, byte[] bytes, bool completeWrites = false)
+    {
+        ITransportStream stream = await Connection.OpenStreamAsync(type == StreamType.Main, CancellationToken.None);
+        await stream.WriteAsync((byte[])[.. Header(type), .. bytes], completeWrites);
+        return stream;
+    }
+
     public ValueTask SendAsync(ControlFrame frame) => SendAsync(ControlCodec.Encode(frame));
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, bool completeWrites = false) => _control.WriteAsync(bytes, completeWrites);

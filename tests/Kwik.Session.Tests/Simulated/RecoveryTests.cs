@@ -19,6 +19,9 @@ public class RecoveryTests
         OpenedTwice,
         NoCloseFrame,
         BeyondItsRange,
+        InAnotherStream,
+        AtAnotherOffset,
+        WithAHole,
     }
 
     [Theory]
@@ -29,6 +32,9 @@ public class RecoveryTests
     [InlineData(Flaw.OpenedTwice, KwikError.MetadataProtocolViolation, RecoveryAction.RequestRetransmission)]
     [InlineData(Flaw.NoCloseFrame, KwikError.MetadataProtocolViolation, RecoveryAction.UseDefaults)]
     [InlineData(Flaw.BeyondItsRange, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
+    [InlineData(Flaw.InAnotherStream, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
+    [InlineData(Flaw.AtAnotherOffset, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
+    [InlineData(Flaw.WithAHole, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
     public void Fault_OfOneAnswer_IsTreatedAndTheServerGoesOn(Flaw flaw, KwikError error, RecoveryAction action) =>
         Run(flaw, [new(error, action)], async (session, stream, content, requests) =>
         {
@@ -159,15 +165,16 @@ public class RecoveryTests
     private static async Task AnswerAsync(RogueSecondary.Client client, RangeRequest request, MemoryContent content, Flaw? flaw)
     {
         long end = (long)(request.Offset + request.Length);
-        var frames = new List<(StreamFrame, byte[])>
-        {
-            (StreamFrame.Open((long)request.KwikStreamId, (long)request.Offset, (long)request.RequestId), []),
-        };
+        (long target, long start) = ((long)request.KwikStreamId, (long)request.Offset);
+        target += flaw == Flaw.InAnotherStream ? 4 : 0;
+        start += flaw == Flaw.AtAnotherOffset ? 1 : 0;
+        var frames = new List<(StreamFrame, byte[])> { (StreamFrame.Open(target, start, (long)request.RequestId), []) };
         for (long offset = (long)request.Offset; offset < end; offset += FrameSize)
         {
             byte[] payload = content.Slice(offset, (int)Math.Min(FrameSize, end - offset));
             uint checksum = Crc32C.Compute(payload) ^ (flaw == Flaw.WrongChecksum && frames.Count == 2 ? 1u : 0u);
-            frames.Add((StreamFrame.Data(payload.Length, checksum: checksum), payload));
+            long explicitOffset = flaw == Flaw.WithAHole && frames.Count == 2 ? offset + 1 : -1;
+            frames.Add((StreamFrame.Data(payload.Length, explicitOffset, checksum), payload));
             if (flaw == Flaw.OpenedTwice && frames.Count == 3)
             {
                 frames.Add(frames[0]);

@@ -73,19 +73,14 @@ internal sealed class RogueSecondary : IAsyncDisposable
 
         public ValueTask SendAsync(ControlFrame frame) => peer.SendAsync(frame);
 
+        /// <summary>Ends the connection without a word on the control stream.</summary>
+        public ValueTask LeaveAsync() => peer.Connection.CloseAsync(KwikError.None);
+
         /// <summary>Opens a one-way stream of some type and writes frames, a payload behind each data frame.</summary>
         public async Task<ITransportStream> OpenAsync(StreamType type, params (StreamFrame Frame, byte[] Payload)[] frames)
         {
             ITransportStream stream = await peer.Connection.OpenStreamAsync(bidirectional: false, CancellationToken.None);
-            await stream.WriteAsync(RawPeer.Header(type));
-            foreach ((StreamFrame frame, byte[] payload) in frames)
-            {
-                var bytes = new byte[StreamFrame.MaxWrittenSize];
-                int length = frame.Write(bytes);
-                await stream.WriteAsync(bytes.AsMemory(0, length));
-                await stream.WriteAsync(payload);
-            }
-
+            await stream.WriteAsync((byte[])[.. RawPeer.Header(type), .. RawPeer.Bytes(frames)]);
             return stream;
         }
 
