@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Numerics;
 
 namespace Kwik.Data;
@@ -22,8 +21,11 @@ internal sealed class LeasePool
     /// <summary>Memory kept for reuse, bytes.</summary>
     public const int MaxRetainedBytes = 32 * 1024 * 1024;
 
-    // Sizes double from one to the next; the last one is LargeSize.
-    private readonly ConcurrentBag<Lease>[] _free = [[], [], [], [], []];
+    private readonly Lock _gate = new();
+
+    // Sizes double from one to the next; the last one is LargeSize. What came back last is warm and goes out first. No
+    // ConcurrentBag: its threads would keep a pool, which its leases point to, for as long as they live.
+    private readonly Stack<Lease>[] _free = [new(), new(), new(), new(), new()];
     private long _retainedBytes;
     private long _outstanding;
 
@@ -31,7 +33,16 @@ internal sealed class LeasePool
     public static LeasePool Shared { get; } = new();
 
     /// <summary>Leases that have been rented and not returned.</summary>
-    public long Outstanding => Interlocked.Read(ref _outstanding);
+    public long Outstanding
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _outstanding;
+            }
+        }
+    }
 
     /// <summary>Size of the block that holds <paramref name="size"/> bytes.</summary>
     public static int CapacityFor(int size)
@@ -47,31 +58,30 @@ internal sealed class LeasePool
     public Lease Rent(int size)
     {
         int capacity = CapacityFor(size);
-        Interlocked.Increment(ref _outstanding);
-        if (FreeOf(capacity).TryTake(out Lease? lease))
+        Lease? lease;
+        lock (_gate)
         {
-            Interlocked.Add(ref _retainedBytes, -lease.Capacity);
-        }
-        else
-        {
-            lease = new Lease(this, capacity);
+            _outstanding++;
+            _retainedBytes -= FreeOf(capacity).TryPop(out lease) ? capacity : 0;
         }
 
+        lease ??= new Lease(this, capacity);
         lease.Lend();
         return lease;
     }
 
     internal void TakeBack(Lease lease)
     {
-        Interlocked.Decrement(ref _outstanding);
-        if (Interlocked.Add(ref _retainedBytes, lease.Capacity) > MaxRetainedBytes)
+        lock (_gate)
         {
-            Interlocked.Add(ref _retainedBytes, -lease.Capacity);
-            return;
+            _outstanding--;
+            if (_retainedBytes + lease.Capacity <= MaxRetainedBytes)
+            {
+                _retainedBytes += lease.Capacity;
+                FreeOf(lease.Capacity).Push(lease);
+            }
         }
-
-        FreeOf(lease.Capacity).Add(lease);
     }
 
-    private ConcurrentBag<Lease> FreeOf(int capacity) => _free[BitOperations.Log2((uint)capacity / SmallSize)];
+    private Stack<Lease> FreeOf(int capacity) => _free[BitOperations.Log2((uint)capacity / SmallSize)];
 }

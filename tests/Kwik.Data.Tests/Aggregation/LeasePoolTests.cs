@@ -98,5 +98,27 @@ public sealed class LeasePoolTests
         Assert.Equal(0, _pool.Outstanding);
     }
 
+    [Fact]
+    public void Pool_ThatNobodyHasAnyMore_IsCollected()
+    {
+        WeakReference[] pools = [.. Enumerable.Range(0, 10).Select(_ => UsedPool())];
+        for (int i = 0; i < 3; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+
+        Assert.DoesNotContain(pools, pool => pool.IsAlive);
+    }
+
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private static WeakReference UsedPool()
+    {
+        var pool = new LeasePool();
+        Lease[] leases = [pool.Rent(10), pool.Rent(LeasePool.LargeSize)];
+        Array.ForEach(leases, lease => lease.Return());
+        return new WeakReference(pool);
+    }
+
     private List<Lease> RentMany(int count) => [.. Enumerable.Range(0, count).Select(_ => _pool.Rent(LeasePool.LargeSize))];
 }
