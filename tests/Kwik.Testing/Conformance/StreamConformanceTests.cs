@@ -51,7 +51,7 @@ public abstract partial class StreamConformanceTests
     /// <summary>
     /// Leaves a write pending that nobody waits for any more. Where bytes leave on their own time, it may still end.
     /// </summary>
-    private protected async Task FillAsync(KwikStream stream)
+    protected virtual async Task FillAsync(KwikStream stream)
     {
         using var cancellation = new CancellationTokenSource();
         Task writing = stream.WriteAsync(new byte[Capacity], cancellation.Token).AsTask();
