@@ -45,7 +45,13 @@ public sealed partial class KwikStream
     }
 
     /// <summary>Waits for a write that a cancelled call left behind; everything else is on its way already.</summary>
-    public override Task FlushAsync(CancellationToken cancellationToken) => _writer.Pending.WaitAsync(cancellationToken);
+    public override Task FlushAsync(CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed == 1, this);
+        return cancellationToken.IsCancellationRequested
+            ? Task.FromCanceled(cancellationToken)
+            : _writer.Pending.WaitAsync(cancellationToken);
+    }
 
     /// <summary>Blocks; prefer <see cref="FlushAsync(CancellationToken)"/>.</summary>
     public override void Flush() => Wait(() => FlushAsync(CancellationToken.None));
@@ -105,7 +111,7 @@ public sealed partial class KwikStream
 
     private void EnterWrite()
     {
-        ObjectDisposedException.ThrowIf(_disposed == 1 && _writesCompleted, this);
+        ObjectDisposedException.ThrowIf(_disposed == 1, this);
         if (!TryEnterWrite())
         {
             throw new InvalidOperationException("A write is pending already; a stream has one writer at a time.");
