@@ -118,11 +118,12 @@ public sealed partial class KwikStream : Stream
     /// <summary>Runs once; never throws.</summary>
     private async Task CloseAsync()
     {
+        // Before anything is awaited: reads end at once, and the receiving loop drops what it holds for a reader who will
+        // not come.
+        Incoming.Dispose();
         await EndWritesAsync();
         await EndSegmentsAsync();
         _main.AbortReads(KwikError.Cancelled);
-        // Before the receiving loop is awaited: it may wait for a reader who will not come.
-        Incoming.Dispose();
         await _receiving;
         await _main.DisposeAsync();
         _writer.Discard();
