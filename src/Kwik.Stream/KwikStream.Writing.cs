@@ -44,6 +44,16 @@ public sealed partial class KwikStream
         Wait(() => WriteAsync(buffer.AsMemory(offset, count)).AsTask());
     }
 
+    /// <summary>Begins a write, beside a read that may be pending; prefer <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</summary>
+    public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return TaskToAsyncResult.Begin(StartApart(() => WriteAsync(buffer.AsMemory(offset, count)).AsTask()), callback, state);
+    }
+
+    /// <summary>Blocks until the write is done.</summary>
+    public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
+
     /// <summary>Waits for a write that a cancelled call left behind; everything else is on its way already.</summary>
     public override Task FlushAsync(CancellationToken cancellationToken)
     {
