@@ -31,7 +31,7 @@ public sealed partial class KwikStream
         return read;
     }
 
-    /// <summary>Begins a read, beside a write that may be pending; prefer <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
+    /// <summary>Begins a read; a write may be pending. Prefer <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
     public override IAsyncResult BeginRead(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state)
     {
         ValidateBufferArguments(buffer, offset, count);

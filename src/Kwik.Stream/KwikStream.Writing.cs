@@ -16,6 +16,7 @@ public sealed partial class KwikStream
     /// </summary>
     /// <exception cref="KwikException">The stream failed, or the peer no longer reads.</exception>
     /// <exception cref="InvalidOperationException">Another write is pending, or writing was completed.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -44,7 +45,7 @@ public sealed partial class KwikStream
         Wait(() => WriteAsync(buffer.AsMemory(offset, count)).AsTask());
     }
 
-    /// <summary>Begins a write, beside a read that may be pending; prefer <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</summary>
+    /// <summary>Begins a write; a read may be pending. Prefer <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</summary>
     public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state)
     {
         ValidateBufferArguments(buffer, offset, count);
