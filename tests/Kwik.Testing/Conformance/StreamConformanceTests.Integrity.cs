@@ -7,7 +7,9 @@ using Xunit;
 
 namespace Kwik.Testing;
 
-/// <summary>The bytes, whatever memory they lie in and however they are cut, and what the base library puts on top of a stream.</summary>
+/// <summary>
+/// The bytes, whatever memory they lie in and however they are cut, and what the base library puts on top of a stream.
+/// </summary>
 public abstract partial class StreamConformanceTests
 {
     [Theory]
@@ -38,7 +40,9 @@ public abstract partial class StreamConformanceTests
         using var source = new ForeignMemory(200_000);
         using var destination = new ForeignMemory(200_000);
         Bytes(200_000).CopyTo(source.Memory);
-        Task writing = blocking ? OwnThread.RunAsync(() => near.Write(source.Memory.Span)) : near.WriteAsync(source.Memory).AsTask();
+        Task writing = blocking
+            ? OwnThread.RunAsync(() => near.Write(source.Memory.Span))
+            : near.WriteAsync(source.Memory).AsTask();
         await (blocking
             ? OwnThread.RunAsync(() => far.ReadExactly(destination.Memory.Span))
             : far.ReadExactlyAsync(destination.Memory).AsTask());
