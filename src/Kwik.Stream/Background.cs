@@ -7,7 +7,8 @@ internal static class Background
     /// Runs <paramref name="work"/> up to its first wait, without the caller's synchronization context but on its
     /// task scheduler: docs/adr/0002. The caller keeps the task and awaits it when it closes.
     /// </summary>
-    public static Task Start(Func<Task> work)
+    public static T Start<T>(Func<T> work)
+        where T : Task
     {
         SynchronizationContext? callers = SynchronizationContext.Current;
         SynchronizationContext.SetSynchronizationContext(null);

@@ -31,6 +31,16 @@ public sealed partial class KwikStream
         return read;
     }
 
+    /// <summary>Begins a read; a write may be pending. Prefer <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
+    public override IAsyncResult BeginRead(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return TaskToAsyncResult.Begin(StartApart(() => ReadAsync(buffer.AsMemory(offset, count)).AsTask()), callback, state);
+    }
+
+    /// <summary>Blocks until the read is done.</summary>
+    public override int EndRead(IAsyncResult asyncResult) => TaskToAsyncResult.End<int>(asyncResult);
+
     /// <summary>Not supported.</summary>
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException("A KwikStream does not seek.");
 

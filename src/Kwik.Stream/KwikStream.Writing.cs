@@ -16,6 +16,7 @@ public sealed partial class KwikStream
     /// </summary>
     /// <exception cref="KwikException">The stream failed, or the peer no longer reads.</exception>
     /// <exception cref="InvalidOperationException">Another write is pending, or writing was completed.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -44,8 +45,24 @@ public sealed partial class KwikStream
         Wait(() => WriteAsync(buffer.AsMemory(offset, count)).AsTask());
     }
 
+    /// <summary>Begins a write; a read may be pending. Prefer <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</summary>
+    public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return TaskToAsyncResult.Begin(StartApart(() => WriteAsync(buffer.AsMemory(offset, count)).AsTask()), callback, state);
+    }
+
+    /// <summary>Blocks until the write is done.</summary>
+    public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
+
     /// <summary>Waits for a write that a cancelled call left behind; everything else is on its way already.</summary>
-    public override Task FlushAsync(CancellationToken cancellationToken) => _writer.Pending.WaitAsync(cancellationToken);
+    public override Task FlushAsync(CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed == 1, this);
+        return cancellationToken.IsCancellationRequested
+            ? Task.FromCanceled(cancellationToken)
+            : _writer.Pending.WaitAsync(cancellationToken);
+    }
 
     /// <summary>Blocks; prefer <see cref="FlushAsync(CancellationToken)"/>.</summary>
     public override void Flush() => Wait(() => FlushAsync(CancellationToken.None));
@@ -105,7 +122,7 @@ public sealed partial class KwikStream
 
     private void EnterWrite()
     {
-        ObjectDisposedException.ThrowIf(_disposed == 1 && _writesCompleted, this);
+        ObjectDisposedException.ThrowIf(_disposed == 1, this);
         if (!TryEnterWrite())
         {
             throw new InvalidOperationException("A write is pending already; a stream has one writer at a time.");

@@ -112,17 +112,29 @@ public sealed partial class KwikStream : Stream
         base.Dispose(disposing);
     }
 
-    // Blocks outside the caller's synchronization context, so that a user-interface thread does not wait for itself.
-    private static void Wait(Func<Task> work) => Background.Start(work).GetAwaiter().GetResult();
+    private static void Wait(Func<Task> work) => StartApart(work).GetAwaiter().GetResult();
+
+    /// <summary>
+    /// Starts what somebody may block for: it goes on neither in the caller's synchronization context nor on its task
+    /// scheduler, so that a user-interface thread, or a scheduler that runs one task at a time, does not wait for itself.
+    /// </summary>
+    private static T StartApart<T>(Func<T> work)
+        where T : Task
+    {
+        var starting = new Task<T>(() => Background.Start(work));
+        starting.RunSynchronously(TaskScheduler.Default);
+        return starting.GetAwaiter().GetResult();
+    }
 
     /// <summary>Runs once; never throws.</summary>
     private async Task CloseAsync()
     {
+        // Before anything is awaited: reads end at once, and the receiving loop drops what it holds for a reader who will
+        // not come.
+        Incoming.Dispose();
         await EndWritesAsync();
         await EndSegmentsAsync();
         _main.AbortReads(KwikError.Cancelled);
-        // Before the receiving loop is awaited: it may wait for a reader who will not come.
-        Incoming.Dispose();
         await _receiving;
         await _main.DisposeAsync();
         _writer.Discard();
