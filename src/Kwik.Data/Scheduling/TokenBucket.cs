@@ -57,8 +57,9 @@ internal sealed class TokenBucket(TimeProvider time, double perSecond, double bu
         }
     }
 
+    // Rounded up: zero only when they are there, however little is missing.
     private TimeSpan TimeForLocked(double tokens) =>
-        _tokens >= tokens ? TimeSpan.Zero : TimeSpan.FromSeconds((tokens - _tokens) / perSecond);
+        TimeSpan.FromTicks((long)Math.Ceiling(Math.Max(0, tokens - _tokens) / perSecond * TimeSpan.TicksPerSecond));
 
     private void FillLocked()
     {

@@ -13,7 +13,7 @@ public enum MessagePriority
     Normal,
 
     /// <summary>
-    /// When nothing else waits. Never starved: as with Normal, after 16 chunks of others one of its own is due.
+    /// When nothing else waits. Never starved: as with Normal, after 16 chunks of more urgent messages one of its own is due.
     /// </summary>
     Bulk,
 }

@@ -68,6 +68,25 @@ public sealed class TokenBucketTests
         Assert.True(bucket.TryTake(20));
     }
 
+    /// <summary>Fractions of a token are lost in arithmetic; who is told that it need not wait gets its tokens all the same.</summary>
+    [Fact]
+    public void TimeUntil_Zero_IsSaidOnlyWhenTheyCanBeTaken()
+    {
+        var random = new Random(1);
+        for (int i = 0; i < 1000; i++)
+        {
+            int perSecond = random.Next(1, 2000);
+            var bucket = new TokenBucket(_clock, perSecond, perSecond);
+            for (int step = 0; step < 20; step++)
+            {
+                int tokens = random.Next(1, perSecond + 1);
+                TimeSpan wait = bucket.TimeUntil(tokens);
+                Assert.Equal(wait == TimeSpan.Zero, bucket.TryTake(tokens));
+                _clock.Milliseconds += random.Next(3) == 0 ? (long)Math.Ceiling(wait.TotalMilliseconds) : random.Next(100);
+            }
+        }
+    }
+
     private sealed class Clock : TimeProvider
     {
         public long Milliseconds { get; set; }

@@ -80,12 +80,12 @@ public sealed class MessageCompressionTests
             MessageCompression.TryDecompress(Bytes.Random(seed, random.Next(1, 100)), new byte[random.Next(5000)]);
         });
 
-    /// <summary>A kilobyte that becomes a gigabyte is stopped where the message ends that was announced.</summary>
+    /// <summary>Some kilobytes that become 64 MiB are stopped where the message ends that was announced.</summary>
     [Fact]
     public async Task Bomb_ThatAnnouncesLessThanItIs_AbortsTheStream()
     {
         byte[] bomb = Bomb(64 * 1024 * 1024);
-        Assert.InRange(bomb.Length, 1, 10_000);
+        Assert.InRange(bomb.Length, 1, 20_000);
         await using var raw = new RawMessages();
         await raw.SendAsync(RawMessages.Compressed(100_000, bomb.Length), bomb);
         KwikException e = await Assert.ThrowsAsync<KwikException>(() => raw.ReceiveAsync());
