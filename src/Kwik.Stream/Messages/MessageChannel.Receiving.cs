@@ -79,7 +79,7 @@ public sealed partial class MessageChannel
             }
         }
 
-        MessageHeader? header = ProtoMessage.TryParse(MessageHeader.Parser, _header.AsSpan(1, _header[0]));
+        MessageHeader? header = MessageFrame.TryParse(_header.AsSpan(1, _header[0]));
         _headerHere = 0;
         BeginChunk(header ?? throw Broken(Violation("A message header is malformed.")));
         return true;

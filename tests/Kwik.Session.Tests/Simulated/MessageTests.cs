@@ -45,7 +45,7 @@ public sealed class MessageTests
     [Theory]
     [InlineData(10, null, 2000)]
     [InlineData(null, 65_536, 7000)]
-    [InlineData(10, 65_536, 7000)]
+    [InlineData(10, 65_536, 8800)]
     public void Rate_OfAChannel_IsKept(int? messages, int? bytes, int milliseconds) => Simulation.Run(1, async world =>
     {
         var options = new MessageOptions { MessagesPerSecond = messages, BytesPerSecond = bytes };

@@ -1,3 +1,4 @@
+using Kwik.Data;
 using Kwik.Testing;
 
 namespace Kwik.Streams.Tests;

@@ -1,3 +1,4 @@
+using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Testing;
 

@@ -1,8 +1,7 @@
 using Google.Protobuf;
-using Kwik.Data;
 using Kwik.Data.Wire;
 
-namespace Kwik.Streams;
+namespace Kwik.Data;
 
 /// <summary>Flags of a message header; the bits on the wire.</summary>
 [Flags]
@@ -49,4 +48,7 @@ internal static class MessageFrame
         header.WriteTo(destination.Slice(prefix, size));
         return prefix + size;
     }
+
+    /// <summary>Decodes a header without its length; null for bytes that are none.</summary>
+    public static MessageHeader? TryParse(ReadOnlySpan<byte> header) => ProtoMessage.TryParse(MessageHeader.Parser, header);
 }
