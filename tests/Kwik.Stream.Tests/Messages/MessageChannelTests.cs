@@ -80,7 +80,7 @@ public sealed class MessageChannelTests
             pair.Client.SendMessageAsync(high, MessagePriority.High).AsTask(),
         ];
         Task completing = pair.Client.CompleteAsync();
-        Assert.All(sending, task => Assert.False(task.IsCompleted));
+        Assert.False(sending[0].IsCompleted || sending[1].IsCompleted);
 
         Assert.Equal([high, normal, bulk], await pair.ReceiveAllAsync());
         await Task.WhenAll([.. sending, completing]).WithinAsync();
