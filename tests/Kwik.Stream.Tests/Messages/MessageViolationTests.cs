@@ -212,6 +212,27 @@ public sealed class MessageViolationTests
     }
 
     [Fact]
+    public void Messages_ThatAreWholeOrAbandoned_HoldNothing()
+    {
+        var assembler = new MessageAssembler(Small, 0);
+        assembler.Begin(RawMessages.Header(200_000));
+        Assert.Null(assembler.End());
+        assembler.Begin(RawMessages.Header(150_000, id: 1));
+        Assert.Null(assembler.End());
+        assembler.Begin(RawMessages.Header(7, id: 2));
+        Assert.Equal((2, 350_007L), (assembler.IncompleteCount, assembler.IncompleteBytes));
+        Assert.NotNull(assembler.End());
+        assembler.Begin(RawMessages.With(RawMessages.Header(200_000, 1), header => header.Flags |= (uint)MessageFlags.Abandoned));
+        Assert.Null(assembler.End());
+        Assert.Equal((1, 150_000L), (assembler.IncompleteCount, assembler.IncompleteBytes));
+        assembler.Begin(RawMessages.Header(150_000, 1, id: 1));
+        Assert.Null(assembler.End());
+        assembler.Begin(RawMessages.Header(150_000, 2, id: 1));
+        Assert.Equal(150_000, assembler.End()?.Length);
+        Assert.Equal((0, 0L), (assembler.IncompleteCount, assembler.IncompleteBytes));
+    }
+
+    [Fact]
     public async Task UnknownFields_InAHeader_AreSkipped()
     {
         await using var raw = new RawMessages();
