@@ -8,11 +8,11 @@ namespace Kwik.Sessions;
 public abstract partial class ServerSession
 {
     private readonly RawDataInbox _rawData = new();
-    private readonly FrameBudget _rawBudget;
+    private readonly TokenBucket _rawBudget;
     private long _lastRawDataId;
 
     /// <summary>What the client may send on this connection.</summary>
-    private protected FrameBudget Budget { get; }
+    private protected TokenBucket Budget { get; }
 
     /// <summary>Sends raw data, no faster than the client lets it: 250 pieces at once, then as many each second.</summary>
     private protected async ValueTask<long> SendRawAsync(uint pathId, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)

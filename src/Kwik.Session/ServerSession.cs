@@ -35,7 +35,7 @@ public abstract partial class ServerSession : IAsyncDisposable
         Pushed = new PushedStreams(link.Connection, link.Environment.Pool);
         _log = link.Options.LoggerFactory.CreateLogger(GetType());
         Budget = FrameBudget.OfPeer(link.Environment.Time, link.Options.MaxPublicStreams);
-        _rawBudget = new FrameBudget(link.Environment.Time, FrameBudget.RawDataPerSecond, FrameBudget.RawDataPerSecond);
+        _rawBudget = new TokenBucket(link.Environment.Time, FrameBudget.RawDataPerSecond, FrameBudget.RawDataPerSecond);
         _inbound = new InboundStreams(link.Connection, link.Environment.Time, Dispatch);
         _began = link.Environment.Time.GetUtcNow();
         _lastHeard = link.Environment.Time.GetTimestamp();

@@ -14,7 +14,7 @@ internal sealed class RangeServer(
     ControlChannel control,
     IContentProvider provider,
     Func<RangeRequest, bool> admits,
-    FrameBudget budget,
+    TokenBucket budget,
     int maxRequests,
     LeasePool pool)
 {

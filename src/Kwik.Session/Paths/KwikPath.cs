@@ -49,7 +49,7 @@ internal sealed class KwikPath
         Control = control;
         _limit = maxRequests;
         _roundTrip = roundTrip;
-        CarryBudget = new FrameBudget(time, FrameBudget.CarriedPerSecond, FrameBudget.CarriedPerSecond);
+        CarryBudget = new TokenBucket(time, FrameBudget.CarriedPerSecond, FrameBudget.CarriedPerSecond);
         _time = time;
         _lastHeard = time.GetTimestamp();
     }
@@ -63,10 +63,10 @@ internal sealed class KwikPath
     public ControlChannel Control { get; }
 
     /// <summary>What the server may send on this connection; set before anything is received.</summary>
-    public FrameBudget? Budget { get; set; }
+    public TokenBucket? Budget { get; set; }
 
     /// <summary>Raw data that is carried to the server.</summary>
-    public FrameBudget CarryBudget { get; }
+    public TokenBucket CarryBudget { get; }
 
     /// <summary>Why the connection ended; null while it lives.</summary>
     public KwikException? Fault { get; private set; }
