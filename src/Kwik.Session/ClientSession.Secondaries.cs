@@ -37,13 +37,12 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         },
     });
 
+    void ISecondaryStreamOwner.BytesArrived(InboundSecondaryStream source, int bytes) =>
+        _paths.Find(source.Id.PathId)?.Connection?.CountBytes(bytes);
+
     void ISecondaryStreamOwner.BytesPlaced(InboundSecondaryStream source, int bytes)
     {
-        if (source.Request is not { } mapping)
-        {
-            _paths.Find(source.Id.PathId)?.Connection?.CountBytes(bytes);
-        }
-        else if (!source.HasDropped)
+        if (source.Request is { } mapping && !source.HasDropped)
         {
             mapping.Receiver.RangeReceived(mapping, bytes);
         }

@@ -145,7 +145,6 @@ internal sealed class ContentFetch : IRangeReceiver
             if (_asked.ContainsKey(mapping.RequestId))
             {
                 _scheduler.Received(mapping.RequestId, bytes);
-                _sources[mapping.PathId].Path.CountBytes(bytes);
             }
         }
     }

@@ -113,7 +113,7 @@ internal sealed class KwikPath
         }
     }
 
-    /// <summary>Payload placed into public streams.</summary>
+    /// <summary>Payload received for public streams.</summary>
     public long BytesReceived
     {
         get

@@ -20,7 +20,7 @@ public enum ServerRole
 /// <param name="Since">Since when it stands there.</param>
 /// <param name="LastActivity">When something was last heard of the server.</param>
 /// <param name="RoundTrip">From the authentication, then from heartbeats, which clients send; null before, and where a server looks at its own client.</param>
-/// <param name="BytesReceived">Payload placed into public streams, bytes, over all connections of the path.</param>
+/// <param name="BytesReceived">Payload received for public streams, bytes, over all connections of the path; what came twice counts twice.</param>
 /// <param name="Violations">Streams that the other side of the path opened against a rule, and that were aborted.</param>
 public sealed record PathInfo(
     int Id,

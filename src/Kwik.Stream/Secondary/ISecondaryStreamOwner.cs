@@ -12,7 +12,12 @@ internal interface ISecondaryStreamOwner
     /// <summary>Asks the primary whether this path may write there.</summary>
     void AskForMapping(int pathId, long streamId, long offset);
 
-    /// <summary>Payload arrived and was placed.</summary>
+    /// <summary>
+    /// Payload arrived. Before a reader can see it, so that whoever has read everything finds all of it counted.
+    /// </summary>
+    void BytesArrived(InboundSecondaryStream source, int bytes);
+
+    /// <summary>Payload was placed.</summary>
     void BytesPlaced(InboundSecondaryStream source, int bytes);
 
     /// <summary>

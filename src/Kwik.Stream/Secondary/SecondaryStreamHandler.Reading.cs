@@ -200,6 +200,7 @@ internal sealed partial class SecondaryStreamHandler
                 continue;
             }
 
+            owner.BytesArrived(source, frame.DataLength);
             offset = await PlacePiecesAsync(source, target, offset, pieces);
             source.CountPlaced(offset, frame.DataLength);
             owner.BytesPlaced(source, frame.DataLength);

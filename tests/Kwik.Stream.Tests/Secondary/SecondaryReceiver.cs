@@ -51,6 +51,8 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
 
     public long Placed { get; private set; }
 
+    public long Arrived { get; private set; }
+
     /// <summary>Runs the scenario, closes what it left open, and checks that everything has ended and no memory is out.</summary>
     public static void Run(
         int seed,
@@ -146,6 +148,8 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
 
     void ISecondaryStreamOwner.AskForMapping(int pathId, long streamId, long offset) =>
         Asked.Add((pathId, streamId, offset, _world.Time.Elapsed));
+
+    void ISecondaryStreamOwner.BytesArrived(InboundSecondaryStream source, int bytes) => Arrived += bytes;
 
     void ISecondaryStreamOwner.BytesPlaced(InboundSecondaryStream source, int bytes) => Placed += bytes;
 

@@ -18,7 +18,7 @@ public sealed class SecondaryStreamHandlerTests
         byte[] read = new byte[bytes.Length];
         await stream.FillAsync(read);
         Assert.Equal(bytes, read);
-        Assert.Equal(bytes.Length, receiver.Placed);
+        Assert.Equal((bytes.Length, bytes.Length), (receiver.Arrived, receiver.Placed));
         Assert.Equal(asked.Order(ByPath), receiver.Ended.Select(ending => ending.Source.Request!).Order(ByPath));
         Assert.All(receiver.Ended, ending => AssertClean(ending, KwikError.None));
         Assert.Empty(receiver.Broken);
