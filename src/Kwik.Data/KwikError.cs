@@ -44,6 +44,9 @@ public enum KwikError : long
     /// <summary>The server has no such content.</summary>
     NotFound = 0x0b,
 
+    /// <summary>The peer's application ended the stream with an error of its own.</summary>
+    StreamFault = 0x0c,
+
     /// <summary>KWIK_SECONDARY_STREAM_ISOLATION: a secondary server tried to reach the application directly.</summary>
     SecondaryStreamIsolation = 0x10,
 

@@ -47,4 +47,7 @@ public class KwikException : IOException
 
     /// <summary>The public stream that it happened on, null where no stream is concerned.</summary>
     public long? StreamId { get; }
+
+    /// <summary>True when a transport says it of the whole connection, and not of one stream or call.</summary>
+    internal bool EndsConnection { get; init; }
 }

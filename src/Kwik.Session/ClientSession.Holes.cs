@@ -148,7 +148,7 @@ public sealed partial class ClientSession
 
         if (fetch is not null)
         {
-            fetch.GiveBackAt(hole.Offset);
+            fetch.GiveBackAt(hole.Offset, error);
             return;
         }
 

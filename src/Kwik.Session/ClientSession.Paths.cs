@@ -22,6 +22,7 @@ public sealed partial class ClientSession
             path.Beaten = OnPrimaryBeat;
             loops.Add(ReportPathsAsync);
             loops.Add(SweepAsync);
+            loops.Add(stopping => _streams.SweepPairsAsync(() => inbound.CountViolation(), stopping));
         }
 
         await ConnectionLoops.RunAsync(path.Connection, loops, reason => OnPathEnded(entry, path, reason), entry.Stop.Token);
@@ -45,10 +46,38 @@ public sealed partial class ClientSession
             return;
         }
 
+        if (!entry.IsLeaving)
+        {
+            TellStreams(path, reason);
+        }
+
         LosePath(path.Id, KwikError.PathLost);
         foreach (ContentFetch fetch in Fetches())
         {
             fetch.RemovePath(path.Id, new KwikException(KwikError.PathLost, reason.Side, reason.Message, reason, path.Id), only: path);
+        }
+    }
+
+    /// <summary>Those that the path filled have lost it, for a while or for good.</summary>
+    private void TellStreams(KwikPath path, KwikException reason)
+    {
+        HashSet<long> granted = _mappings.StreamsOf(path.Id);
+        foreach (KwikStream stream in _streams.Snapshot())
+        {
+            bool isFilled = stream.Offer is not null || granted.Contains(stream.Id) || stream.Incoming.SourceOffset(path.Id) >= 0;
+            if (!isFilled)
+            {
+                continue;
+            }
+
+            if (path.IsIsolated)
+            {
+                stream.Raise(new SourceIsolated(path.Id, reason.Code, reason.Message));
+            }
+            else
+            {
+                stream.OnPathLost(path.Id, reason.Code == KwikError.None ? KwikError.PathLost : reason.Code);
+            }
         }
     }
 
@@ -60,12 +89,16 @@ public sealed partial class ClientSession
             case StreamType.Internal when !stream.CanWrite:
                 path.Inbound!.Serve(() => _secondaries.HandleAsync(path.Id, stream));
                 return KwikError.None;
-            case StreamType.Main when path.Role == ServerRole.Primary && stream.CanWrite:
-                KwikStream accepted = _streams.AddInbound(stream);
-                OnAccepted(accepted);
-                _secondaries.WakeWaiting();
-                _streams.Announce(accepted);
-                return KwikError.None;
+            case StreamType.Main or StreamType.Error when path.Role == ServerRole.Primary && stream.CanWrite:
+                KwikError refused = _streams.AddInbound(header, stream, out KwikStream? accepted);
+                if (accepted is not null)
+                {
+                    OnAccepted(accepted);
+                    _secondaries.WakeWaiting();
+                    _streams.Announce(accepted);
+                }
+
+                return refused;
             default:
                 return path.Role == ServerRole.Primary ? KwikError.InvalidStreamRole : KwikError.SecondaryStreamIsolation;
         }
@@ -107,6 +140,10 @@ public sealed partial class ClientSession
                         // What it pushed may be here and not read yet; closing the connection would discard it.
                         path.Retire();
                         await DrainAsync(path, $"Path {path.Id} said goodbye.");
+                    }
+                    else
+                    {
+                        await _streams.DrainAsync();
                     }
 
                     return;

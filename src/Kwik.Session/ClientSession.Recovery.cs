@@ -42,6 +42,10 @@ public sealed partial class ClientSession
             {
                 TellAdded(request, null);
             }
+            else
+            {
+                _streams.Snapshot().ForEach(stream => stream.OnPathBack(path.Id));
+            }
 
             Task running = RunPathAsync(path, connection);
             foreach (ContentFetch fetch in Fetches())

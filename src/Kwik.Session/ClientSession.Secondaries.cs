@@ -97,7 +97,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         }
         else
         {
-            mapping.Receiver.RangeFailed(mapping, elsewhere: action != RecoveryAction.RequestResend);
+            mapping.Receiver.RangeFailed(mapping, elsewhere: action != RecoveryAction.RequestResend, fault.Code);
         }
     }
 
@@ -270,6 +270,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         foreach ((long start, long length) in missing)
         {
             _events.Raise(new RangeLost(streamId, start, length, pathId, error));
+            stream.Raise(new PieceLost(start, length, pathId, error));
             _primary.Control.Send(new ControlFrame
             {
                 RangeLost = new Data.Wire.RangeLost

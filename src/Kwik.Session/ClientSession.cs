@@ -25,6 +25,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     private readonly KwikPath _primary;
     private readonly PathEntry _primaryPath;
     private readonly PendingBudget _pending;
+    private readonly MessagePace _messagePace;
     private readonly PublicStreams _streams;
     private readonly StreamMappingManager _mappings = new();
     private readonly SecondaryStreamHandler _secondaries;
@@ -49,7 +50,8 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         _primary = primary;
         Id = id;
         _pending = new PendingBudget(options.MaxPendingBytes);
-        _streams = new PublicStreams(primary.Connection, this, options.Aggregation, environment.Pool, _pending);
+        _messagePace = new MessagePace(environment.Time, options.MessageRate);
+        _streams = new PublicStreams(primary.Connection, this, options.Aggregation, environment.Pool, _pending, options.MaxPublicStreams);
         _secondaries = new SecondaryStreamHandler(this, _mappings, options.SecondaryStreams, environment.Time, environment.Pool);
         _recovery = new RecoveryTable(options.Recovery.Rules);
         _offsets = new MultiSourceOffsetManager(options.Recovery, environment.Time);
@@ -70,6 +72,8 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     public long PendingBytes => _pending.Used;
 
     TimeProvider IStreamOwner.Time => _environment.Time;
+
+    MessagePace? IStreamOwner.MessagePace => _messagePace;
 
     internal static async Task<ClientSession> ConnectAsync(
         KwikClientOptions options, SessionEnvironment environment, CancellationToken cancellationToken)
@@ -180,7 +184,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
             ClientCertificate = options.ClientCertificate
                 ?? KwikCertificate.CreateSelfSigned(["kwik-client"], TimeSpan.FromDays(30), time.GetUtcNow()),
             HandshakeTimeout = options.ConnectTimeout,
-            InboundBidirectionalStreams = options.MaxPublicStreams,
+            InboundBidirectionalStreams = 2 * options.MaxPublicStreams,
             InboundUnidirectionalStreams = options.SecondaryStreams.MaxStreamsPerPath,
         };
     }

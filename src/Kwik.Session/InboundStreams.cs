@@ -90,6 +90,13 @@ internal sealed class InboundStreams(
             StreamHeader header = await ReadHeaderAsync(stream, time);
             refused = dispatch(header, stream);
         }
+        catch (KwikException e) when (e.Side == KwikErrorSide.Remote && e.Code is not (KwikError.MetadataProtocolViolation or KwikError.Timeout))
+        {
+            // Given up by its opener before it had begun, which is no rule broken.
+            stream.AbortWrites(KwikError.Cancelled);
+            await stream.DisposeAsync();
+            return;
+        }
         catch (KwikException e)
         {
             refused = e.Code;

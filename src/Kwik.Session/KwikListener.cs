@@ -73,7 +73,7 @@ public sealed class KwikListener : IAsyncDisposable
                 Intermediates = options.Intermediates,
                 TrustedClientRoots = options.TrustedClientRoots,
                 // One stream more than public ones: control.
-                InboundBidirectionalStreams = 1 + (options.Role == ServerRole.Primary ? options.MaxPublicStreams : 0),
+                InboundBidirectionalStreams = 1 + (options.Role == ServerRole.Primary ? 2 * options.MaxPublicStreams : 0),
             },
             cancellationToken);
         var listener = new KwikListener(options, environment, transport);

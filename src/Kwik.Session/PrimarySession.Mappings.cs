@@ -117,6 +117,8 @@ public sealed partial class PrimarySession
             }
         }
 
-        EventQueue.Raise(new RangeLost(streamId, offset, length, pathId, QuicErrors.FromWire((long)lost.ErrorCode)));
+        KwikError error = QuicErrors.FromWire((long)lost.ErrorCode);
+        EventQueue.Raise(new RangeLost(streamId, offset, length, pathId, error));
+        _streams.Find(streamId)?.Raise(new PieceLost(offset, length, pathId, error));
     }
 }

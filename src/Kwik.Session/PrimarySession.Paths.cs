@@ -1,6 +1,7 @@
 using Google.Protobuf;
 using Kwik.Data;
 using Kwik.Data.Wire;
+using Kwik.Streams;
 
 namespace Kwik.Sessions;
 
@@ -60,15 +61,46 @@ public sealed partial class PrimarySession
                 return true;
             case ControlFrame.BodyOneofCase.PathRemoved:
                 _paths.OnRemoved(frame.PathRemoved);
+                if (frame.PathRemoved.ErrorCode != 0)
+                {
+                    TellStreams((int)frame.PathRemoved.PathId, isThere: false, QuicErrors.FromWire((long)frame.PathRemoved.ErrorCode));
+                }
+
                 return true;
             case ControlFrame.BodyOneofCase.PathStatus:
-                _paths.OnStatus(frame.PathStatus);
+                if (_paths.OnStatus(frame.PathStatus) is { } state && (PathStates.Serves(state) || PathStates.IsLost(state)))
+                {
+                    TellStreams((int)frame.PathStatus.PathId, PathStates.Serves(state), KwikError.PathLost);
+                }
+
                 return true;
             case ControlFrame.BodyOneofCase.TokenRequest:
                 OnTokenRequest(frame.TokenRequest);
                 return true;
             default:
                 return false;
+        }
+    }
+
+    /// <summary>Those that a path fills hear of it when it is gone, and why, and when it is there again.</summary>
+    private void TellStreams(int pathId, bool isThere, KwikError error)
+    {
+        HashSet<long> granted;
+        lock (_gate)
+        {
+            granted = _grants.StreamsOf(pathId);
+        }
+
+        foreach (KwikStream stream in _streams.Snapshot())
+        {
+            if (isThere)
+            {
+                stream.OnPathBack(pathId);
+            }
+            else if (stream.Offer is not null || granted.Contains(stream.Id))
+            {
+                stream.OnPathLost(pathId, error);
+            }
         }
     }
 

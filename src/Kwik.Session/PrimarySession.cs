@@ -14,6 +14,7 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 {
     private readonly PrimaryKey _signingKey;
     private readonly PublicStreams _streams;
+    private readonly MessagePace _messagePace;
     private readonly Lock _gate = new();
     private readonly Dictionary<long, ContentOffer> _offers = [];
     private KwikException? _ended;
@@ -22,11 +23,14 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
         : base(link, id)
     {
         _signingKey = signingKey;
+        _messagePace = new MessagePace(link.Environment.Time, link.Options.MessageRate);
         _paths = new AnnouncedPaths(link.Environment.Time, EventQueue);
-        _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool, new PendingBudget(link.Options.MaxPendingBytes));
+        _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool, new PendingBudget(link.Options.MaxPendingBytes), link.Options.MaxPublicStreams);
     }
 
     TimeProvider IStreamOwner.Time => Link.Environment.Time;
+
+    MessagePace? IStreamOwner.MessagePace => _messagePace;
 
     /// <summary>Opens a public stream to the client, waiting while its limit is reached.</summary>
     /// <exception cref="KwikException">The session has ended.</exception>
@@ -92,14 +96,22 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
     private protected override KwikError Dispatch(StreamHeader header, ITransportStream stream)
     {
-        if (header.Type != StreamType.Main || !stream.CanWrite)
+        if (header.Type is not (StreamType.Main or StreamType.Error) || !stream.CanWrite)
         {
             return KwikError.InvalidStreamRole;
         }
 
-        _streams.Announce(_streams.AddInbound(stream));
-        return KwikError.None;
+        KwikError refused = _streams.AddInbound(header, stream, out KwikStream? accepted);
+        if (accepted is not null)
+        {
+            _streams.Announce(accepted);
+        }
+
+        return refused;
     }
+
+    private protected override IEnumerable<Func<CancellationToken, Task>> Loops(Action ruleBroken) =>
+        [stopping => _streams.SweepPairsAsync(ruleBroken, stopping)];
 
     private protected override void OnControl(ControlFrame frame)
     {
@@ -139,4 +151,6 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     }
 
     private protected override Task CloseStreamsAsync() => _streams.CloseAsync();
+
+    private protected override Task DrainAsync() => _streams.DrainAsync();
 }

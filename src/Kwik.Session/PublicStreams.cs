@@ -6,8 +6,14 @@ using Kwik.Streams;
 namespace Kwik.Sessions;
 
 /// <summary>The public streams of a session, whichever side opened them. Safe for concurrent use.</summary>
+/// <param name="connection">To the peer.</param>
+/// <param name="owner">The session.</param>
+/// <param name="options">Limits of each stream.</param>
+/// <param name="pool">Where leases go back to.</param>
+/// <param name="budget">The limit of all streams together.</param>
+/// <param name="maxInbound">Streams that the peer may have open.</param>
 internal sealed class PublicStreams(
-    ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool, PendingBudget budget)
+    ITransportConnection connection, IStreamOwner owner, AggregatorOptions options, LeasePool pool, PendingBudget budget, int maxInbound)
 {
     // Streams do not arrive in the order of their ids, so that a closed one cannot be told by its number. One that was
     // closed longer ago counts as never seen: what comes for it waits, and is then refused.
@@ -15,9 +21,13 @@ internal sealed class PublicStreams(
 
     private readonly Lock _gate = new();
     private readonly Dictionary<long, KwikStream> _streams = [];
+    private readonly Dictionary<UInt128, KwikStream> _inbound = [];
+    private readonly StreamPairs _pairs = new(maxInbound, owner.Time);
+    private Task _lastTurn = Task.CompletedTask;
     private readonly Channel<KwikStream> _accepted = Channel.CreateUnbounded<KwikStream>();
     private readonly Queue<long> _closedIds = new();
     private readonly AsyncSignal _added = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private KwikException? _fault;
 
     private bool IsEmpty
@@ -35,22 +45,17 @@ internal sealed class PublicStreams(
     public async Task<KwikStream> OpenAsync(CancellationToken cancellationToken)
     {
         ThrowIfEnded();
-        ITransportStream main = await connection.OpenStreamAsync(bidirectional: true, cancellationToken);
         try
         {
-            var header = new byte[StreamHeader.Size];
-            StreamHeader.Create(StreamType.Main).Write(header);
-            await main.WriteAsync(header).AsTask().WaitAsync(cancellationToken);
+            return await OpenOnAsync(cancellationToken);
         }
-        catch
+        catch (KwikException e) when (e.EndsConnection)
         {
-            main.AbortWrites(KwikError.Cancelled);
-            main.AbortReads(KwikError.Cancelled);
-            await main.DisposeAsync();
+            // Why is the session's to say.
+            await Background.WaitFor(_ended).WaitAsync(cancellationToken);
+            ThrowIfEnded();
             throw;
         }
-
-        return Add(main);
     }
 
     /// <summary>The next stream that the peer opened.</summary>
@@ -67,8 +72,36 @@ internal sealed class PublicStreams(
         }
     }
 
-    /// <summary>Takes over a Main stream of the peer's, behind its header; the application sees it after <see cref="Announce"/>.</summary>
-    public KwikStream AddInbound(ITransportStream main) => Add(main);
+    /// <summary>
+    /// Takes over a half of a stream of the peer's, behind its header. With the second half the stream is whole; the
+    /// application sees it after <see cref="Announce"/>. Else than None: what the half is to be aborted with.
+    /// </summary>
+    public KwikError AddInbound(StreamHeader header, ITransportStream half, out KwikStream? whole)
+    {
+        whole = null;
+        KwikStream? open;
+        lock (_gate)
+        {
+            _inbound.TryGetValue(header.Id, out open);
+        }
+
+        if (open is not null)
+        {
+            open.Abort(KwikError.MetadataProtocolViolation);
+            return KwikError.MetadataProtocolViolation;
+        }
+
+        KwikError refused = _pairs.Add(header, half, out (ITransportStream Main, ITransportStream Error)? pair);
+        if (pair is { } both)
+        {
+            whole = Add(both.Main, both.Error, XStreamDirection.Inbound, header.Id);
+        }
+
+        return refused;
+    }
+
+    /// <summary>Aborts halves whose other half does not come, and tells of each. Runs until it is cancelled.</summary>
+    public Task SweepPairsAsync(Action expired, CancellationToken cancellationToken) => _pairs.SweepAsync(expired, cancellationToken);
 
     /// <summary>Shows a stream to the application.</summary>
     public void Announce(KwikStream stream) => _accepted.Writer.TryWrite(stream);
@@ -98,6 +131,7 @@ internal sealed class PublicStreams(
     {
         lock (_gate)
         {
+            _inbound.Remove(stream.XStreamId);
             if (_streams.Remove(stream.Id))
             {
                 _closedIds.Enqueue(stream.Id);
@@ -113,35 +147,151 @@ internal sealed class PublicStreams(
     /// <summary>Ends every stream, and every wait for one, with the reason for which the session ended.</summary>
     public void Fail(KwikException fault)
     {
-        lock (_gate)
-        {
-            _fault ??= fault;
-        }
-
+        SetFault(fault);
+        _pairs.Clear();
         _accepted.Writer.TryComplete();
         foreach (KwikStream stream in Snapshot())
         {
-            stream.Fail(fault);
+            stream.Disconnect(fault);
+        }
+    }
+
+    /// <summary>
+    /// The peer has closed all streams and said goodbye: what it sent before is here, or waits for its reader, but may not have
+    /// been read from the connection. Ends when it has, or after a bounded time.
+    /// </summary>
+    public async Task DrainAsync()
+    {
+        try
+        {
+            await Task.WhenAll(Snapshot().Select(stream => stream.Received)).WaitAsync(SessionTimeouts.Close, owner.Time);
+        }
+        catch (TimeoutException)
+        {
+            // Its reader does not come; the rest goes with the connection.
         }
     }
 
     /// <summary>Closes every stream; each gives its peer a bounded time to take what was written.</summary>
-    public Task CloseAsync() => Task.WhenAll(Snapshot().Select(stream => stream.DisposeAsync().AsTask()));
-
-    private KwikStream Add(ITransportStream main)
+    public Task CloseAsync()
     {
-        var stream = new KwikStream(main, owner, options, pool, budget);
+        SetFault(new KwikException(KwikError.Cancelled, KwikErrorSide.Local, "This side has closed the session."));
+        _accepted.Writer.TryComplete();
+        return Task.WhenAll(Snapshot().Select(stream => stream.CloseWithSessionAsync()));
+    }
+
+    private async Task<KwikStream> OpenOnAsync(CancellationToken cancellationToken)
+    {
+        (ITransportStream main, ITransportStream error) = await OpenPairAsync(cancellationToken);
+        try
+        {
+            StreamHeader header = StreamHeader.Create(StreamType.Main);
+            await Task.WhenAll(
+                WriteHeaderAsync(main, header, isAll: false),
+                WriteHeaderAsync(error, header with { Type = StreamType.Error }, isAll: true)).WaitAsync(cancellationToken);
+            return Add(main, error, XStreamDirection.Outbound, header.Id);
+        }
+        catch
+        {
+            await AbandonAsync(main);
+            await AbandonAsync(error);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Opens both halves. Asks for both at once, one pair after the other: two calls that had got one half each would wait
+    /// for each other when the peer allows no more.
+    /// </summary>
+    private async Task<(ITransportStream Main, ITransportStream Error)> OpenPairAsync(CancellationToken cancellationToken)
+    {
+        Task before;
+        var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_gate)
+        {
+            (before, _lastTurn) = (_lastTurn, turn.Task);
+        }
+
+        Task<ITransportStream> main;
+        Task<ITransportStream> error;
+        try
+        {
+            await AwaitAsync(before).WaitAsync(cancellationToken);
+            main = connection.OpenStreamAsync(bidirectional: true, cancellationToken).AsTask();
+            error = connection.OpenStreamAsync(bidirectional: true, cancellationToken).AsTask();
+        }
+        finally
+        {
+            _ = PassOnAsync(before, turn);
+        }
+
+        try
+        {
+            return (await main, await error);
+        }
+        catch
+        {
+            await AbandonAsync(main);
+            await AbandonAsync(error);
+            throw;
+        }
+    }
+
+    // WaitAsync on the task itself would continue on the thread pool: docs/adr/0002.
+    private static async Task AwaitAsync(Task task) => await task;
+
+    /// <summary>Who gave up waiting does not let the next one overtake those before.</summary>
+    private static async Task PassOnAsync(Task before, TaskCompletionSource turn)
+    {
+        await before;
+        turn.TrySetResult();
+    }
+
+    private static async Task WriteHeaderAsync(ITransportStream stream, StreamHeader header, bool isAll)
+    {
+        var bytes = new byte[StreamHeader.Size];
+        header.Write(bytes);
+        await stream.WriteAsync(bytes, completeWrites: isAll);
+    }
+
+    private static async Task AbandonAsync(Task<ITransportStream> opening)
+    {
+        try
+        {
+            await AbandonAsync(await opening);
+        }
+        catch (Exception e) when (e is KwikException or OperationCanceledException)
+        {
+            // There is none.
+        }
+    }
+
+    private static async Task AbandonAsync(ITransportStream stream)
+    {
+        stream.AbortWrites(KwikError.Cancelled);
+        stream.AbortReads(KwikError.Cancelled);
+        await stream.DisposeAsync();
+    }
+
+    private KwikStream Add(ITransportStream main, ITransportStream error, XStreamDirection direction, UInt128 xStreamId)
+    {
+        var stream = new KwikStream(main, error, direction, owner, options, pool, budget) { XStreamId = xStreamId };
         KwikException? fault;
         lock (_gate)
         {
             _streams.Add(stream.Id, stream);
+            if (direction == XStreamDirection.Inbound)
+            {
+                _inbound.TryAdd(xStreamId, stream);
+            }
+
             fault = _fault;
         }
 
         _added.Set();
         if (fault is not null)
         {
-            stream.Fail(fault);
+            stream.Disconnect(fault);
         }
 
         return stream;
@@ -165,13 +315,23 @@ internal sealed class PublicStreams(
         }
     }
 
+    private void SetFault(KwikException fault)
+    {
+        lock (_gate)
+        {
+            _fault ??= fault;
+        }
+
+        _ended.TrySetResult();
+    }
+
     private void ThrowIfEnded()
     {
         lock (_gate)
         {
             if (_fault is not null)
             {
-                throw new KwikException(_fault.Code, _fault.Side, _fault.Message, _fault, _fault.PathId);
+                throw new XStreamException(XStreamErrorKind.NotConnected, _fault.Code, _fault.Side, _fault.Message, _fault);
             }
         }
     }

@@ -123,6 +123,8 @@ public abstract partial class ServerSession : IAsyncDisposable
             loops.Add(_ranges.RunAsync);
         }
 
+        loops.AddRange(Loops(() => _inbound.CountViolation()));
+
         try
         {
             await ConnectionLoops.RunAsync(Link.Connection, loops, OnEnded, either.Token);
@@ -154,6 +156,9 @@ public abstract partial class ServerSession : IAsyncDisposable
     /// <summary>True when this server may still send the byte at this offset of a public stream without being asked.</summary>
     private protected virtual bool MayPush(long streamId, long offset) => Pushed.MayDeliver(streamId, offset);
 
+    /// <summary>What else a role runs for as long as its connection; each tells of a rule that the client breaks.</summary>
+    private protected virtual IEnumerable<Func<CancellationToken, Task>> Loops(Action ruleBroken) => [];
+
     /// <summary>Takes over a stream that the client opened, or returns the code that it is to be aborted with.</summary>
     private protected abstract KwikError Dispatch(StreamHeader header, ITransportStream stream);
 
@@ -164,6 +169,9 @@ public abstract partial class ServerSession : IAsyncDisposable
     private protected abstract void OnEnding(KwikException reason);
 
     private protected abstract Task CloseStreamsAsync();
+
+    /// <summary>The client has said goodbye: takes from the connection what it sent before.</summary>
+    private protected virtual Task DrainAsync() => Task.CompletedTask;
 
     /// <summary>A client misses bytes: tells it whether they are on their way.</summary>
     private void Synchronise(OffsetSyncRequest request)
@@ -241,6 +249,7 @@ public abstract partial class ServerSession : IAsyncDisposable
                     break;
                 case ControlFrame.BodyOneofCase.SessionClose:
                     _goodbye = SessionGoodbye.Read(frame.SessionClose);
+                    await DrainAsync();
                     return;
                 case ControlFrame.BodyOneofCase.Authenticate:
                     throw new KwikException(

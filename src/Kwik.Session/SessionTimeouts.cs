@@ -6,6 +6,9 @@ internal static class SessionTimeouts
     /// <summary>A stream whose 17 bytes are not complete by then is aborted: it holds a stream credit for nothing.</summary>
     public static TimeSpan Header { get; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>A half of a public stream whose other half has not come by then is aborted.</summary>
+    public static TimeSpan Pairing { get; } = TimeSpan.FromSeconds(15);
+
     /// <summary>From the handshake to Authenticated: three lost packets in a row on a bad link.</summary>
     public static TimeSpan Authentication { get; } = TimeSpan.FromSeconds(10);
 

@@ -8,6 +8,9 @@ internal interface IStreamOwner
     /// <summary>The session's clock.</summary>
     TimeProvider Time { get; }
 
+    /// <summary>The rate that all messages of the session share; null: no limit.</summary>
+    MessagePace? MessagePace { get; }
+
     /// <summary>Tells the client what the stream contains.</summary>
     /// <exception cref="InvalidOperationException">This side is not the primary.</exception>
     ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken);

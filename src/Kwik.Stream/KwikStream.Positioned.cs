@@ -4,8 +4,6 @@ namespace Kwik.Streams;
 
 public sealed partial class KwikStream
 {
-    private readonly Lock _segmentGate = new();
-
     // Internal streams that are being ended: each has until this one is disposed, and a little longer.
     private readonly List<(SecondaryStream Stream, Task Ending)> _endedSegments = [];
 
@@ -30,12 +28,15 @@ public sealed partial class KwikStream
     /// Cancelling ends the Internal stream of this call: which of its bytes arrive is then not known.
     /// </param>
     /// <exception cref="InvalidOperationException">This side is the client, content was offered, or the bytes lie beyond the final size.</exception>
+    /// <exception cref="XStreamException">As for <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</exception>
     /// <exception cref="KwikException">The stream failed, or the client stopped the Internal stream; write the bytes again.</exception>
     public async ValueTask WriteAtAsync(long offset, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, StreamFrame.MaxOffset - buffer.Length);
         cancellationToken.ThrowIfCancellationRequested();
+        ObjectDisposedException.ThrowIf(_disposed == 1, this);
+        ThrowIfNobodyReads();
         SecondaryStream? segment = EnterPositioned(offset, offset + buffer.Length);
         try
         {
@@ -80,7 +81,7 @@ public sealed partial class KwikStream
     /// <summary>Counts the call, and takes the Internal stream that stands where it begins, if there is one.</summary>
     private SecondaryStream? EnterPositioned(long offset, long end)
     {
-        lock (_segmentGate)
+        lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed == 1, this);
             if (_offered is not null || end > _finalSize)
@@ -99,7 +100,7 @@ public sealed partial class KwikStream
     private void LeavePositioned(SecondaryStream? segment, bool keep)
     {
         SecondaryStream? ended;
-        lock (_segmentGate)
+        lock (_gate)
         {
             ended = keep ? _segment : segment;
             _segment = keep ? segment : _segment;
@@ -112,7 +113,7 @@ public sealed partial class KwikStream
     private bool TrySetFinalSize(long finalSize)
     {
         SecondaryStream? last;
-        lock (_segmentGate)
+        lock (_gate)
         {
             if (_positionedEnd > finalSize)
             {
@@ -131,14 +132,14 @@ public sealed partial class KwikStream
     private async Task EndSegmentsAsync()
     {
         SecondaryStream? last;
-        lock (_segmentGate)
+        lock (_gate)
         {
             (last, _segment) = (_segment, null);
         }
 
         EndSegment(last, complete: true);
         (SecondaryStream Stream, Task Ending)[] ended;
-        lock (_segmentGate)
+        lock (_gate)
         {
             ended = [.. _endedSegments];
         }
@@ -168,7 +169,7 @@ public sealed partial class KwikStream
         }
 
         Task ending = Background.Start(() => EndSegmentAsync(segment, complete));
-        lock (_segmentGate)
+        lock (_gate)
         {
             _endedSegments.RemoveAll(ended => ended.Ending.IsCompleted);
             _endedSegments.Add((segment, ending));

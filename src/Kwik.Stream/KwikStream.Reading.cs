@@ -13,7 +13,7 @@ public sealed partial class KwikStream
     /// instead of the end when the bytes are not the ones that the primary vouched for.</exception>
     /// <exception cref="InvalidOperationException">Another read is pending.</exception>
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        Incoming.ReadAsync(buffer, cancellationToken);
+        _errorReader is null ? Incoming.ReadAsync(buffer, cancellationToken) : ReadToConfirmedEndAsync(buffer, cancellationToken);
 
     /// <inheritdoc cref="ReadAsync(Memory{byte}, CancellationToken)"/>
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
@@ -47,17 +47,55 @@ public sealed partial class KwikStream
     /// <summary>Not supported.</summary>
     public override void SetLength(long value) => throw new NotSupportedException("A KwikStream has no length that could be set.");
 
+    /// <summary>The end is one only when the peer has not said otherwise on the error substream.</summary>
+    private async ValueTask<int> ReadToConfirmedEndAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        int read = await Incoming.ReadAsync(buffer, cancellationToken);
+        if (read == 0 && !buffer.IsEmpty)
+        {
+            await ConfirmEndAsync(cancellationToken);
+        }
+
+        return read;
+    }
+
+    private async Task ConfirmEndAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await (_errorReader?.ConfirmEndAsync(cancellationToken) ?? Task.CompletedTask);
+        }
+        catch (XStreamException)
+        {
+            ObjectDisposedException.ThrowIf(_disposed == 1, this);
+            throw;
+        }
+
+        Advance(XStreamInput.RemoteEnd);
+    }
+
     /// <summary>Moves what the peer writes on Main into the aggregator, until it ends. Never throws.</summary>
     private async Task ReceiveMainAsync()
     {
         try
         {
             await ReceiveFramesAsync();
+            await OnEndOfMainAsync();
+        }
+        catch (KwikException e) when (e == _frames.TransportFault && (e.Side == KwikErrorSide.Local || e.EndsConnection))
+        {
+            // Given up by this side; or the session says why, to all its streams.
         }
         catch (KwikException e)
         {
             _main.AbortReads(e.Code);
-            Fail(new KwikException(e.Code, e.Side, e.Message, e, e.PathId, Id));
+            if (e == _frames.TransportFault && _errorReader is not null)
+            {
+                // Reset by the peer, which says why on the other half, if it is honest.
+                await _errorReader.WaitForEndAsync(CloseTimeout, _owner.Time);
+            }
+
+            Fail(e);
         }
     }
 
@@ -114,6 +152,22 @@ public sealed partial class KwikStream
         {
             throw Violation("Nothing follows a close frame.");
         }
+    }
+
+    /// <summary>Where the peer also says how it ended, the end of Main is only half of the news.</summary>
+    private async Task OnEndOfMainAsync()
+    {
+        try
+        {
+            await (_errorReader?.ConfirmEndAsync(CancellationToken.None) ?? Task.CompletedTask);
+        }
+        catch (KwikException)
+        {
+            // The other half of it has ended the stream.
+            return;
+        }
+
+        Advance(XStreamInput.RemoteEnd);
     }
 
     /// <summary>

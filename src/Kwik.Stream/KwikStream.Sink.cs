@@ -54,6 +54,7 @@ public sealed partial class KwikStream
                 }
             },
             cancellationToken);
+        await ConfirmEndAsync(cancellationToken);
         if (Offer is { } offer)
         {
             await VerifySinkAsync(offer, read, cancellationToken);

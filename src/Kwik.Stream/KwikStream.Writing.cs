@@ -14,7 +14,9 @@ public sealed partial class KwikStream
     /// Writes all bytes. Returns when the transport has taken them, which may be before the peer has. After cancellation
     /// the bytes handed over so far are still sent, and the stream can be used on.
     /// </summary>
-    /// <exception cref="KwikException">The stream failed, or the peer no longer reads.</exception>
+    /// <exception cref="XStreamException">BrokenPipe: either side has closed the stream, or ended it with an error; at once,
+    /// each time, also when the peer closed it while nobody wrote. ConnectionReset: the peer is gone. NotConnected: this side
+    /// has closed the session.</exception>
     /// <exception cref="InvalidOperationException">Another write is pending, or writing was completed.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
@@ -24,6 +26,10 @@ public sealed partial class KwikStream
         try
         {
             await _writer.WritePayloadAsync(buffer, offset: -1, cancellationToken);
+        }
+        catch (KwikException e)
+        {
+            throw await WhyNobodyReadsAsync(e, cancellationToken);
         }
         finally
         {
@@ -56,12 +62,19 @@ public sealed partial class KwikStream
     public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
 
     /// <summary>Waits for a write that a cancelled call left behind; everything else is on its way already.</summary>
-    public override Task FlushAsync(CancellationToken cancellationToken)
+    public override async Task FlushAsync(CancellationToken cancellationToken)
     {
         ObjectDisposedException.ThrowIf(_disposed == 1, this);
-        return cancellationToken.IsCancellationRequested
-            ? Task.FromCanceled(cancellationToken)
-            : _writer.Pending.WaitAsync(cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
+        ThrowIfNobodyReads();
+        try
+        {
+            await _writer.Pending.WaitAsync(cancellationToken);
+        }
+        catch (KwikException e)
+        {
+            throw await WhyNobodyReadsAsync(e, cancellationToken);
+        }
     }
 
     /// <summary>Blocks; prefer <see cref="FlushAsync(CancellationToken)"/>.</summary>
@@ -71,9 +84,12 @@ public sealed partial class KwikStream
     /// Ends our writing: the peer reads what was written, then the end. Returns at once; <see cref="WritesClosed"/> ends
     /// when the peer has it all. Does nothing the second time.
     /// </summary>
+    /// <exception cref="XStreamException">As for <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</exception>
     /// <exception cref="InvalidOperationException">A write is pending.</exception>
     public void CompleteWrites()
     {
+        ObjectDisposedException.ThrowIf(_disposed == 1, this);
+        ThrowIfNobodyReads();
         if (_writesCompleted)
         {
             return;
@@ -115,6 +131,9 @@ public sealed partial class KwikStream
     private void FinishWrites(long finalSize)
     {
         _writesCompleted = true;
+        // First, so that it is there when the end of Main is.
+        _errorWriter?.EndMain();
+        Advance(XStreamInput.LocalEnd);
         _ = _writer.CompleteAsync(StreamFrame.Close(finalSize, isOffered: _offered is not null));
     }
 
@@ -123,6 +142,7 @@ public sealed partial class KwikStream
     private void EnterWrite()
     {
         ObjectDisposedException.ThrowIf(_disposed == 1, this);
+        ThrowIfNobodyReads();
         if (!TryEnterWrite())
         {
             throw new InvalidOperationException("A write is pending already; a stream has one writer at a time.");
@@ -150,17 +170,37 @@ public sealed partial class KwikStream
                 Volatile.Write(ref _writing, 0);
             }
 
-            await _writer.Pending.WaitAsync(CloseTimeout, _owner.Time);
-            if (_writesCompleted)
+            if (await Background.Start(DeliverAsync).WaitAsync(CloseTimeout, _owner.Time))
             {
                 return;
             }
         }
-        catch (Exception e) when (e is TimeoutException or KwikException)
+        catch (TimeoutException)
         {
-            // The peer does not take the end, or has given the stream up: there is nobody left to tell.
+            // The peer does not take it.
         }
 
         _main.AbortWrites(KwikError.Cancelled);
+    }
+
+    /// <summary>
+    /// Waits until the peer has what was written, which it may be long after the transport took it. False when it will not,
+    /// or when a write is pending that nobody completes. Never throws.
+    /// </summary>
+    private async Task<bool> DeliverAsync()
+    {
+        try
+        {
+            await _writer.Pending;
+        }
+        catch (KwikException)
+        {
+            // The peer has given the stream up: there is nobody left to tell.
+            return false;
+        }
+
+        bool completed = _writesCompleted;
+        await (completed ? _watching : Task.CompletedTask);
+        return completed;
     }
 }

@@ -7,8 +7,8 @@ namespace Kwik.Streams;
 /// many servers. One reader and one writer at a time; both may run at once.
 /// </summary>
 /// <remarks>
-/// Disposing ends both directions: what was written is delivered, what was not read is dropped. A stream that fails
-/// throws <see cref="KwikException"/> from every call.
+/// Closing ends both directions: what was written is delivered, what was not read is dropped, and the peer's writes fail.
+/// A stream that fails throws <see cref="XStreamException"/> from every call, until it is disposed.
 /// </remarks>
 public sealed partial class KwikStream : Stream
 {
@@ -19,33 +19,54 @@ public sealed partial class KwikStream : Stream
     private readonly IStreamOwner _owner;
     private readonly FrameReader _frames;
     private readonly FrameWriter _writer;
+    private readonly ErrorReader? _errorReader;
+    private readonly ErrorWriter? _errorWriter;
     private readonly Task _receiving;
-    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task _watching;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _ending;
     private int _disposed;
 
-    /// <summary>Takes over a Main stream whose header has been read or queued already.</summary>
+    /// <summary>Takes over both halves, whose headers have been read or queued already.</summary>
     internal KwikStream(
-        ITransportStream main, IStreamOwner owner, AggregatorOptions options, LeasePool pool, PendingBudget? budget = null)
+        ITransportStream main,
+        ITransportStream error,
+        XStreamDirection direction,
+        IStreamOwner owner,
+        AggregatorOptions options,
+        LeasePool pool,
+        PendingBudget? budget = null)
     {
         _main = main;
         _owner = owner;
-        Incoming = new ReceiveBuffer(options, pool, budget);
+        Direction = direction;
+        Incoming = new ReceiveBuffer(options, pool, budget)
+        {
+            EndReached = direction == XStreamDirection.Inbound ? () => Advance(XStreamInput.RemoteEnd) : null,
+        };
         _frames = new FrameReader(main, pool);
         _writer = new FrameWriter(main, pool);
+        _errorWriter = direction == XStreamDirection.Inbound ? new ErrorWriter(error) : null;
+        _errorReader = direction == XStreamDirection.Outbound ? new ErrorReader(error, main.Id, OnPeersEnd) : null;
         _receiving = Background.Start(ReceiveMainAsync);
+        _watching = Background.Start(WatchWritesAsync);
+        _errorReader?.Start();
     }
 
     /// <summary>The id of the stream, the same on both sides: the QUIC id of its Main stream.</summary>
     public long Id => _main.Id;
 
+    /// <summary>What both halves bear.</summary>
+    internal UInt128 XStreamId { get; init; }
+
     /// <summary>Ends when the peer has received all that was written; faults when either side gave the stream up.</summary>
     public Task WritesClosed => _main.WritesClosed;
 
     /// <inheritdoc/>
-    public override bool CanRead => _disposed == 0;
+    public override bool CanRead => _ending == 0;
 
     /// <inheritdoc/>
-    public override bool CanWrite => _disposed == 0 && !_writesCompleted;
+    public override bool CanWrite => _ending == 0 && !_writesCompleted;
 
     /// <summary>Always false.</summary>
     public override bool CanSeek => false;
@@ -60,6 +81,9 @@ public sealed partial class KwikStream : Stream
         set => throw new NotSupportedException("A KwikStream does not seek.");
     }
 
+    /// <summary>Ends when Main has, and what came on it has found its place.</summary>
+    internal Task Received => _receiving;
+
     /// <summary>Where pieces for this stream go, from whatever source.</summary>
     internal ReceiveBuffer Incoming { get; }
 
@@ -69,34 +93,59 @@ public sealed partial class KwikStream : Stream
     /// </summary>
     public void Abort(KwikError error)
     {
-        Abort(new KwikException(error, KwikErrorSide.Local, $"Stream {Id} was aborted by this side: {error}.", streamId: Id));
+        var fault = new KwikException(error, KwikErrorSide.Local, $"Stream {Id} was aborted by this side: {error}.", streamId: Id);
+        Abort(fault);
+        Incoming.Discard(XStreamException.ForReader(fault, Id));
     }
 
     /// <summary>Gives the stream up for this reason.</summary>
     internal void Abort(KwikException fault)
     {
-        _main.AbortWrites(fault.Code);
+        XStreamException reason = XStreamException.ForReader(fault, Id);
+        // First here, so that the peer's answer is not taken for the cause; and before the window opens for what nobody wants.
+        End(reason, XStreamException.ForWriter(fault, Id));
         _main.AbortReads(fault.Code);
+        Incoming.GiveUp(reason);
         Fail(fault);
+        _main.AbortWrites(fault.Code);
     }
 
-    /// <summary>Ends the stream for its reader and for those who wait for an offer.</summary>
+    /// <summary>Ends the stream for all who use it here; the peer's reader learns with which code.</summary>
     internal void Fail(KwikException fault)
     {
-        Incoming.Fail(fault);
-        FailOffer(fault);
+        XStreamException reason = XStreamException.ForReader(fault, Id);
+        Incoming.Fail(reason);
+        End(reason, XStreamException.ForWriter(fault, Id));
+        _errorWriter?.Fail(fault.Code);
     }
 
-    /// <inheritdoc/>
+    /// <summary>The session has ended: what is here as a whole can still be read.</summary>
+    internal void Disconnect(KwikException reason)
+    {
+        XStreamException fault = XStreamException.OfSession(reason, Id);
+        Incoming.Disconnect(fault);
+        End(fault, fault);
+        _errorReader?.Disconnect(fault);
+        EndEvents();
+    }
+
+    /// <summary>
+    /// Closes the stream. The peer reads what was written, then the end; its writes fail within one round trip, as do all
+    /// calls here from now on; what was not read is dropped. Ends when the peer has taken what was written, or has not
+    /// within 5 s: it is reset then. May be called twice; never fails. To the peer this is the end of all that was to be
+    /// written: whoever gives up in the middle calls <see cref="Abort(KwikError)"/> before.
+    /// </summary>
+    public Task CloseAsync() => CloseOnceAsync(isSession: false);
+
+    /// <summary>Closes the stream with its session: calls that say why say that there is no connection any more.</summary>
+    internal Task CloseWithSessionAsync() => CloseOnceAsync(isSession: true);
+
+    /// <summary>Closes the stream as <see cref="CloseAsync"/> does; calls fail with <see cref="ObjectDisposedException"/> from now on.</summary>
     public override async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0)
-        {
-            await CloseAsync();
-            _closed.SetResult();
-        }
-
-        await _closed.Task;
+        _disposed = 1;
+        Incoming.Dispose();
+        await CloseAsync();
         await base.DisposeAsync();
     }
 
@@ -104,7 +153,7 @@ public sealed partial class KwikStream : Stream
     protected override void Dispose(bool disposing)
     {
         // The base class comes here once more at the end of DisposeAsync.
-        if (disposing && !_closed.Task.IsCompleted)
+        if (disposing && !(_disposed == 1 && _ended.Task.IsCompleted))
         {
             Wait(() => DisposeAsync().AsTask());
         }
@@ -126,19 +175,46 @@ public sealed partial class KwikStream : Stream
         return starting.GetAwaiter().GetResult();
     }
 
-    /// <summary>Runs once; never throws.</summary>
-    private async Task CloseAsync()
+    private async Task CloseOnceAsync(bool isSession)
     {
+        if (Interlocked.Exchange(ref _ending, 1) == 0)
+        {
+            await EndAsync(isSession);
+            _ended.SetResult();
+        }
+
+        await _ended.Task;
+    }
+
+    /// <summary>Runs once; never throws.</summary>
+    private async Task EndAsync(bool isSession)
+    {
+        SetWriteFault(ClosedHere(isSession ? XStreamErrorKind.NotConnected : XStreamErrorKind.BrokenPipe));
         // Before anything is awaited: reads end at once, and the receiving loop drops what it holds for a reader who will
         // not come.
-        Incoming.Dispose();
-        await EndWritesAsync();
-        await EndSegmentsAsync();
+        XStreamException noReads = ClosedHere(isSession ? XStreamErrorKind.NotConnected : XStreamErrorKind.StreamClosed);
+        Incoming.Close(noReads);
+        // The goodbye goes before the request to stop, so that this is not taken for a failure; and the request goes now,
+        // however long the peer takes for what was written.
+        Task writes = Background.Start(EndWritesAsync);
+        Task errors = Background.Start(() => _errorWriter?.CloseAsync(CloseTimeout, _owner.Time) ?? _errorReader!.CloseAsync(noReads));
         _main.AbortReads(KwikError.Cancelled);
+        Advance(XStreamInput.LocalEnd);
+        Advance(XStreamInput.RemoteEnd);
+        await writes;
+        await EndSegmentsAsync();
         await _receiving;
-        await _main.DisposeAsync();
+        // Each half waits until the transport is done with it; one wait for both.
+        ValueTask main = _main.DisposeAsync();
+        await errors;
+        await main;
+        await _watching;
         _writer.Discard();
         FailOffer(new KwikException(KwikError.Cancelled, KwikErrorSide.Local, $"Stream {Id} was closed.", streamId: Id));
+        EndEvents();
         _owner.StreamClosed(this);
     }
+
+    private XStreamException ClosedHere(XStreamErrorKind kind) =>
+        new(kind, KwikError.Cancelled, KwikErrorSide.Local, $"Stream {Id} was closed by this side.", streamId: Id);
 }

@@ -41,6 +41,7 @@ internal sealed partial class ReceiveBuffer
             while (true)
             {
                 cancellationToken.ThrowIfCancellationRequested();
+                ThrowIfInterrupted();
                 if (TryTakeNext(out bool ended))
                 {
                     await write(_current!.Memory, _currentOffset);
@@ -68,7 +69,7 @@ internal sealed partial class ReceiveBuffer
         List<WindowWait>? released = null;
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_closed, typeof(KwikStream));
+            ThrowIfClosedLocked();
             if (_reading)
             {
                 throw new InvalidOperationException("A read is pending already; a stream has one reader at a time.");
@@ -104,15 +105,56 @@ internal sealed partial class ReceiveBuffer
         }
     }
 
+    /// <summary>After an interruption: what is here and follows what was read, then 0. One reader at a time.</summary>
+    /// <exception cref="InvalidOperationException">There was no interruption, or a read is pending.</exception>
+    public ValueTask<int> ReadRestAsync(Memory<byte> buffer)
+    {
+        BeginRead(anywhere: false);
+        try
+        {
+            lock (_gate)
+            {
+                if (!_interrupted && _fault is null)
+                {
+                    throw new InvalidOperationException("The stream did not end with an error.");
+                }
+
+                DropDiscardedLocked();
+            }
+
+            if (_current is null)
+            {
+                lock (_gate)
+                {
+                    _current = _aggregator.TakeNext();
+                    SettleLocked();
+                }
+            }
+
+            return ValueTask.FromResult(_current is null ? 0 : CopyFromCurrent(buffer.Span));
+        }
+        finally
+        {
+            EndRead();
+        }
+    }
+
     private bool TryRead(Span<byte> buffer, out int read)
     {
         read = 0;
+        ThrowIfInterrupted();
         if (_current is null && !TryTakeNext(out bool ended))
         {
             return ended;
         }
 
-        read = Math.Min(buffer.Length, _current!.Length);
+        read = CopyFromCurrent(buffer);
+        return true;
+    }
+
+    private int CopyFromCurrent(Span<byte> buffer)
+    {
+        int read = Math.Min(buffer.Length, _current!.Length);
         _current.Span[..read].CopyTo(buffer);
         _current.TrimStart(read);
         if (_current.Length == 0)
@@ -121,7 +163,35 @@ internal sealed partial class ReceiveBuffer
             _current = null;
         }
 
-        return true;
+        return read;
+    }
+
+    private void ThrowIfInterrupted()
+    {
+        lock (_gate)
+        {
+            if (_fault is null && _interruption is not null)
+            {
+                throw _interruption;
+            }
+
+            if (DropDiscardedLocked())
+            {
+                throw _fault!;
+            }
+        }
+    }
+
+    /// <summary>What is discarded includes the rest of a piece that the reader, which calls this, has begun.</summary>
+    private bool DropDiscardedLocked()
+    {
+        if (_discarded)
+        {
+            _current?.Return();
+            _current = null;
+        }
+
+        return _discarded;
     }
 
     /// <summary>Makes the next piece the current one; when there is none says whether that is the end.</summary>
@@ -132,7 +202,7 @@ internal sealed partial class ReceiveBuffer
         bool freed;
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_closed, typeof(KwikStream));
+            ThrowIfClosedLocked();
             if (_fault is not null)
             {
                 throw _fault;
@@ -141,6 +211,7 @@ internal sealed partial class ReceiveBuffer
             _currentOffset = _aggregator.NextOffset;
             _current = _aggregator.IsPositioned ? _aggregator.TakeAny(out _currentOffset) : _aggregator.TakeNext();
             ended = _current is null && _aggregator.IsComplete;
+            _endReported |= ended;
             verifier = _aggregator.IsPositioned ? null : _verifier;
             freed = SettleLocked();
             released = TakeFittingLocked();
@@ -151,6 +222,7 @@ internal sealed partial class ReceiveBuffer
         if (ended)
         {
             verifier?.Finish();
+            EndReached?.Invoke();
         }
 
         if (_current is null)

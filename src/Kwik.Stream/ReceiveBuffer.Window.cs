@@ -27,7 +27,7 @@ internal sealed partial class ReceiveBuffer
     {
         lock (_gate)
         {
-            if (!_closed && _fault is null)
+            if (!HasEndedLocked)
             {
                 long wanted = Math.Min(end, _aggregator.TakenBytes + _window) - _reservedEnd;
                 _reservedEnd += wanted > 0 ? _share.TakeUpTo(wanted) : 0;

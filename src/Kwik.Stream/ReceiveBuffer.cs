@@ -26,7 +26,23 @@ internal sealed partial class ReceiveBuffer : IDisposable
     private bool _reading;
     private ContentVerifier? _verifier;
     private Exception? _fault;
+    private Exception? _interruption;
+    private bool _interrupted;
+    private bool _discarded;
+    private bool _endReported;
     private bool _closed;
+    private bool _disposed;
+    private Exception? _closeReason;
+
+    // What a fault does not take from the reader; each includes those before.
+    private enum Spared
+    {
+        Nothing,
+        AtTheEnd,
+        Begun,
+        Interrupted,
+        Whole,
+    }
 
     /// <param name="options">Limits of this stream.</param>
     /// <param name="pool">Where leases go back to.</param>
@@ -42,6 +58,9 @@ internal sealed partial class ReceiveBuffer : IDisposable
     /// <summary>Runs when there may be more room in the window: after the reader took a piece, on its call, or others freed theirs.</summary>
     public Action? ReaderMoved { get; set; }
 
+    /// <summary>Runs before the reader learns that it has reached the end, on its call.</summary>
+    public Action? EndReached { get; init; }
+
     /// <summary>Everything before this offset has gone to the reader.</summary>
     public long ReadOffset
     {
@@ -53,6 +72,9 @@ internal sealed partial class ReceiveBuffer : IDisposable
             }
         }
     }
+
+    /// <summary>Nobody will read what is missing.</summary>
+    private bool HasEndedLocked => _closed || _fault is not null || _interruption is not null;
 
     /// <summary>Bytes that came again, the same, or for what had gone to the reader.</summary>
     public long DuplicateBytes
@@ -97,7 +119,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
         {
             lock (_gate)
             {
-                return _closed || _fault is not null ? null : _aggregator.FirstHole;
+                return HasEndedLocked ? null : _aggregator.FirstHole;
             }
         }
     }
@@ -126,7 +148,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
         var missing = new List<(long Offset, long Length)>();
         lock (_gate)
         {
-            if (!_closed && _fault is null)
+            if (!HasEndedLocked)
             {
                 _aggregator.Missing(start, Math.Min(end, _aggregator.FinalSize ?? end), missing);
             }
@@ -217,19 +239,63 @@ internal sealed partial class ReceiveBuffer : IDisposable
         }
     }
 
-    /// <summary>Ends the stream for the reader: pending and later reads throw this. The first fault stays, and so does an end that was reached.</summary>
-    public void Fail(Exception fault) => Fail(fault, evenAtTheEnd: false);
+    /// <summary>
+    /// Pending and later reads throw this from now on, although there may be bytes; those that are here stay for
+    /// <see cref="ReadRestAsync"/>. Does nothing when the end was reported.
+    /// </summary>
+    public void Interrupt(Exception reason)
+    {
+        lock (_gate)
+        {
+            if (_closed || _fault is not null)
+            {
+                return;
+            }
+
+            _interrupted = true;
+            if (_endReported)
+            {
+                return;
+            }
+
+            _interruption ??= reason;
+        }
+
+        _readable.Set();
+    }
+
+    /// <summary>
+    /// Ends the stream for the reader: pending and later reads throw this. The first fault stays, and so does an end that was
+    /// reached, and what is left to read after an interruption.
+    /// </summary>
+    public void Fail(Exception fault) => Fail(fault, Spared.Interrupted);
+
+    /// <summary>Nothing comes any more: fails the stream, unless all of it is here.</summary>
+    public void Disconnect(Exception fault) => Fail(fault, Spared.Whole);
+
+    /// <summary>Nobody wants what is here; only an end that was reached stays.</summary>
+    public void Discard(Exception fault) => Fail(fault, Spared.AtTheEnd);
+
+    /// <summary>Nobody wants what is here, but for the piece that the reader has begun, and an end that was reached.</summary>
+    public void GiveUp(Exception fault) => Fail(fault, Spared.Begun);
 
     /// <summary>The reader has lost a piece that it took: the stream cannot be whole any more.</summary>
-    public void Break(Exception fault) => Fail(fault, evenAtTheEnd: true);
+    public void Break(Exception fault) => Fail(fault, Spared.Nothing);
 
-    /// <summary>Returns all memory. Pending reads end with <see cref="ObjectDisposedException"/>.</summary>
-    public void Dispose()
+    /// <summary>Returns all memory. Pending and later reads throw this, until <see cref="Dispose"/>.</summary>
+    public void Close(Exception reason) => Close(isDisposed: false, reason);
+
+    /// <summary>Returns all memory. Pending and later reads end with <see cref="ObjectDisposedException"/>.</summary>
+    public void Dispose() => Close(isDisposed: true, null);
+
+    private void Close(bool isDisposed, Exception? reason)
     {
         List<WindowWait>? released;
         bool freed;
         lock (_gate)
         {
+            _disposed |= isDisposed;
+            _closeReason ??= reason;
             if (_closed)
             {
                 return;
@@ -251,13 +317,19 @@ internal sealed partial class ReceiveBuffer : IDisposable
         WakeOthers(freed);
     }
 
-    private void Fail(Exception fault, bool evenAtTheEnd)
+    private void Fail(Exception fault, Spared spared)
     {
         List<WindowWait>? released;
         bool freed;
         lock (_gate)
         {
-            if (_closed || _fault is not null || (_aggregator.IsComplete && !evenAtTheEnd))
+            if (_closed || IsSparedLocked(spared))
+            {
+                return;
+            }
+
+            _discarded |= spared <= Spared.AtTheEnd;
+            if (_fault is not null)
             {
                 return;
             }
@@ -271,6 +343,21 @@ internal sealed partial class ReceiveBuffer : IDisposable
         _readable.Set();
         Release(released);
         WakeOthers(freed);
+    }
+
+    private bool IsSparedLocked(Spared spared) =>
+        // The end is not reached with a piece that the reader has taken and not copied yet.
+        (spared >= Spared.AtTheEnd && _aggregator.IsComplete && (spared >= Spared.Begun || _current is null))
+        || (spared >= Spared.Interrupted && _interruption is not null)
+        || (spared >= Spared.Whole && _aggregator.IsWhole);
+
+    private void ThrowIfClosedLocked()
+    {
+        if (_closed)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(KwikStream));
+            throw _closeReason!;
+        }
     }
 
     private void ReleaseReaderLocked()

@@ -42,6 +42,9 @@ internal sealed partial class OffsetAggregator
     /// <summary>True when every byte up to the final size has been taken.</summary>
     public bool IsComplete => NextOffset == FinalSize;
 
+    /// <summary>True when every byte up to the final size has been taken or is held.</summary>
+    public bool IsWhole => TakenBytes + BufferedBytes == FinalSize;
+
     /// <summary>True when the next take gives a piece: <see cref="TakeNext"/>, or <see cref="TakeAny"/> in positioned delivery.</summary>
     public bool CanTake => IsPositioned ? BufferedBytes > 0 : HoldsNext;
 

@@ -1,4 +1,3 @@
-using Google.Protobuf;
 using Kwik.Data.Wire;
 
 namespace Kwik.Data;
@@ -14,23 +13,7 @@ internal static class ControlCodec
 
     /// <summary>The frame with its length prefix.</summary>
     /// <exception cref="KwikException">It is larger than <see cref="MaxFrameSize"/>.</exception>
-    public static byte[] Encode(ControlFrame frame)
-    {
-        int size = frame.CalculateSize();
-        if (size > MaxFrameSize)
-        {
-            throw new KwikException(
-                KwikError.LimitExceeded,
-                KwikErrorSide.Local,
-                $"A {frame.BodyCase} frame of {size} bytes is larger than the {MaxFrameSize} bytes that a control frame may have.");
-        }
-
-        int prefix = VarInt.SizeOf((ulong)size);
-        var bytes = new byte[prefix + size];
-        VarInt.Write(bytes, (ulong)size);
-        frame.WriteTo(bytes.AsSpan(prefix));
-        return bytes;
-    }
+    public static byte[] Encode(ControlFrame frame) => ProtoMessage.EncodeWithLength(frame, MaxFrameSize);
 
     /// <summary>
     /// Decodes a frame without its length prefix; null for bytes that are no ControlFrame, or more than

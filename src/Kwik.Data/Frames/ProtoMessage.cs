@@ -24,4 +24,24 @@ internal static class ProtoMessage
             return null;
         }
     }
+
+    /// <summary>A message with its length before it, as a varint.</summary>
+    /// <exception cref="KwikException"><see cref="KwikError.LimitExceeded"/>: it has more than <paramref name="maxSize"/> bytes.</exception>
+    public static byte[] EncodeWithLength(IMessage message, int maxSize)
+    {
+        int size = message.CalculateSize();
+        if (size > maxSize)
+        {
+            throw new KwikException(
+                KwikError.LimitExceeded,
+                KwikErrorSide.Local,
+                $"A {message.Descriptor.Name} of {size} bytes is larger than the {maxSize} bytes that it may have.");
+        }
+
+        int prefix = VarInt.SizeOf((ulong)size);
+        var bytes = new byte[prefix + size];
+        VarInt.Write(bytes, (ulong)size);
+        message.WriteTo(bytes.AsSpan(prefix));
+        return bytes;
+    }
 }

@@ -60,6 +60,12 @@ internal sealed class RangeScheduler
     /// <summary>A source can be asked from now on.</summary>
     public void AddSource(int source) => _outstanding.TryAdd(source, 0);
 
+    /// <summary>What has not come of a lease; null when there is no such lease, or nothing is missing.</summary>
+    public (long Offset, long Length)? Missing(long requestId) =>
+        _leases.TryGetValue(requestId, out var entry) && entry.Received < entry.Lease.Length
+            ? (entry.Lease.Offset + entry.Received, entry.Lease.Length - entry.Received)
+            : null;
+
     /// <summary>A source can no longer be asked; what it owes goes back. Its leases are returned for the caller to cancel.</summary>
     public List<RangeLease> RemoveSource(int source)
     {

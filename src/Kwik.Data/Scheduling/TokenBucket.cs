@@ -48,12 +48,12 @@ internal sealed class TokenBucket(TimeProvider time, double perSecond, double bu
         }
     }
 
-    /// <summary>One that was taken did not count.</summary>
-    public void GiveBack()
+    /// <summary>What was taken did not count.</summary>
+    public void GiveBack(double tokens = 1)
     {
         lock (_gate)
         {
-            _tokens = Math.Min(_burst, _tokens + 1);
+            _tokens = Math.Min(_burst, _tokens + tokens);
         }
     }
 

@@ -82,9 +82,8 @@ internal sealed class ContentFetch : IRangeReceiver
             }
 
             _sources.Remove(pathId);
-
             lost = [.. _asked.Values.Where(mapping => mapping.PathId == pathId)];
-            lost.ForEach(mapping => _asked.Remove(mapping.RequestId));
+            lost.ForEach(mapping => TakeBackLocked(mapping, reason.Code));
             _scheduler.RemoveSource(pathId);
             nobodyLeft = _sources.Count == 0 && !_scheduler.IsComplete && !_ended;
             // The stream fails: a server that comes back is not asked for it any more.
@@ -151,7 +150,7 @@ internal sealed class ContentFetch : IRangeReceiver
 
     void IRangeReceiver.RangeEnded(StreamMapping mapping, KwikError outcome)
     {
-        if (!TryGiveBack(mapping, elsewhere: false, out _))
+        if (!TryGiveBack(mapping, elsewhere: false, outcome, out _))
         {
             return;
         }
@@ -165,16 +164,16 @@ internal sealed class ContentFetch : IRangeReceiver
         Pump();
     }
 
-    void IRangeReceiver.RangeFailed(StreamMapping mapping, bool elsewhere)
+    void IRangeReceiver.RangeFailed(StreamMapping mapping, bool elsewhere, KwikError error)
     {
-        if (TryGiveBack(mapping, elsewhere, out _))
+        if (TryGiveBack(mapping, elsewhere, error, out _))
         {
             Pump();
         }
     }
 
     /// <summary>Nobody has sent the byte at this offset in time: it is asked of another server, and no longer of its present one.</summary>
-    public void GiveBackAt(long offset)
+    public void GiveBackAt(long offset, KwikError error)
     {
         StreamMapping? late;
         lock (_gate)
@@ -188,7 +187,7 @@ internal sealed class ContentFetch : IRangeReceiver
         }
 
         Cancel([late]);
-        if (TryGiveBack(late, elsewhere: true, out KwikPath? path))
+        if (TryGiveBack(late, elsewhere: true, error, out KwikPath? path))
         {
             path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)late.RequestId } });
             Pump();
@@ -196,12 +195,12 @@ internal sealed class ContentFetch : IRangeReceiver
     }
 
     /// <summary>The range is no longer this path's; false when it was not any more.</summary>
-    private bool TryGiveBack(StreamMapping mapping, bool elsewhere, [NotNullWhen(true)] out KwikPath? path)
+    private bool TryGiveBack(StreamMapping mapping, bool elsewhere, KwikError error, [NotNullWhen(true)] out KwikPath? path)
     {
         path = null;
         lock (_gate)
         {
-            if (!_asked.Remove(mapping.RequestId))
+            if (!TakeBackLocked(mapping, error))
             {
                 return false;
             }
@@ -211,6 +210,22 @@ internal sealed class ContentFetch : IRangeReceiver
         }
 
         path.CountRequests(-1);
+        return true;
+    }
+
+    /// <summary>The request is no longer open; false when it was not any more. What is missing of it is news, unless nothing went wrong.</summary>
+    private bool TakeBackLocked(StreamMapping mapping, KwikError error)
+    {
+        if (!_asked.Remove(mapping.RequestId))
+        {
+            return false;
+        }
+
+        if (error != KwikError.None && _scheduler.Missing(mapping.RequestId) is (long offset, long length))
+        {
+            _stream.Raise(new PieceFetchedAgain(offset, length, mapping.PathId, error));
+        }
+
         return true;
     }
 

@@ -19,9 +19,7 @@ internal sealed class ControlChannel
     private readonly Queue<(byte[] Bytes, int RawSize)> _normal = new();
     private readonly AsyncSignal _queued = new();
     private readonly Task _writing;
-    private readonly byte[] _buffer = new byte[4096];
-    private int _start;
-    private int _end;
+    private readonly MessageReader _reader;
     private int _queuedBytes;
     private int _rawBytes;
     private TaskCompletionSource? _rawRoom;
@@ -30,6 +28,7 @@ internal sealed class ControlChannel
     public ControlChannel(ITransportStream stream)
     {
         _stream = stream;
+        _reader = new MessageReader(stream, "control stream");
         _writing = Background.Start(WriteAsync);
     }
 
@@ -85,34 +84,8 @@ internal sealed class ControlChannel
     /// <exception cref="KwikException">The connection ended, or the peer sent what no correct peer sends.</exception>
     public async ValueTask<ControlFrame?> ReceiveAsync(int maxFrameSize = ControlCodec.MaxFrameSize)
     {
-        int prefix;
-        ulong size;
-        while ((prefix = VarInt.Read(_buffer.AsSpan(_start, _end - _start), out size)) == 0)
-        {
-            bool empty = _start == _end;
-            if (await FillAsync() == 0)
-            {
-                return empty ? null : throw Violation("ended inside a frame");
-            }
-        }
-
-        if (prefix < 0 || size > (ulong)maxFrameSize)
-        {
-            throw Violation($"carries a frame of more than {maxFrameSize} bytes");
-        }
-
-        _start += prefix;
-        var message = new byte[size];
-        int have = Math.Min(message.Length, _end - _start);
-        _buffer.AsSpan(_start, have).CopyTo(message);
-        _start += have;
-        while (have < message.Length)
-        {
-            int read = await _stream.ReadAsync(message.AsMemory(have));
-            have += read > 0 ? read : throw Violation("ended inside a frame");
-        }
-
-        return ControlCodec.TryDecode(message) ?? throw Violation("carries bytes that are no frame");
+        byte[]? message = await _reader.ReadAsync(maxFrameSize);
+        return message is null ? null : ControlCodec.TryDecode(message) ?? throw _reader.Violation("carries bytes that are no frame");
     }
 
     /// <summary>Writes what is queued, then ends our side of the stream; a peer that does not read is not waited for. Never throws.</summary>
@@ -247,21 +220,4 @@ internal sealed class ControlChannel
         _queued.Set();
         return true;
     }
-
-    private async ValueTask<int> FillAsync()
-    {
-        if (_start > 0)
-        {
-            _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
-            _end -= _start;
-            _start = 0;
-        }
-
-        int read = await _stream.ReadAsync(_buffer.AsMemory(_end));
-        _end += read;
-        return read;
-    }
-
-    private static KwikException Violation(string what) => new(
-        KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"The control stream {what}.");
 }

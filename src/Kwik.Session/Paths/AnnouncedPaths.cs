@@ -111,8 +111,8 @@ internal sealed class AnnouncedPaths(TimeProvider time, SessionEventQueue events
         path?.Leaving?.TrySetResult();
     }
 
-    /// <summary>The client says how a path fares.</summary>
-    public void OnStatus(PathStatus status)
+    /// <summary>The client says how a path fares; returns the state that it has come into, null when that is the same.</summary>
+    public PathState? OnStatus(PathStatus status)
     {
         lock (_gate)
         {
@@ -121,7 +121,7 @@ internal sealed class AnnouncedPaths(TimeProvider time, SessionEventQueue events
                 ?? throw Violation($"The status of path {status.PathId} has values out of range.");
             if (path is null)
             {
-                return;
+                return null;
             }
 
             if (path.Info.State == PathState.Removed && now.State != PathState.Removed)
@@ -129,7 +129,9 @@ internal sealed class AnnouncedPaths(TimeProvider time, SessionEventQueue events
                 throw Violation($"Path {status.PathId} was removed and is {now.State}.");
             }
 
+            bool isNews = path.Info.State != now.State;
             AdvanceLocked(path, now);
+            return isNews ? now.State : null;
         }
     }
 

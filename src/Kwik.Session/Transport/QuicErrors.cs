@@ -14,26 +14,34 @@ internal static class QuicErrors
 
     /// <summary>
     /// The exception for a failed call; <paramref name="what"/> is a sentence without its full stop,
-    /// <paramref name="abortedWith"/> the code with which this side gave up what the call was about.
+    /// <paramref name="abortedWith"/> the code with which this side gave up one stream, <paramref name="closedWith"/> the
+    /// connection.
     /// </summary>
-    public static KwikException Map(Exception e, string what, KwikError? abortedWith = null)
+    public static KwikException Map(Exception e, string what, KwikError? abortedWith = null, KwikError? closedWith = null)
     {
         (KwikError code, KwikErrorSide side, string why) = e switch
         {
             AuthenticationException =>
                 (KwikError.AuthenticationFailed, KwikErrorSide.Remote, "the certificate or the protocol was not accepted"),
             ObjectDisposedException or QuicException { QuicError: QuicError.OperationAborted } =>
-                (abortedWith ?? KwikError.Cancelled, KwikErrorSide.Local, "it was closed by this side"),
+                (abortedWith ?? closedWith ?? KwikError.Cancelled, KwikErrorSide.Local, "it was closed by this side"),
             SocketException => (KwikError.PathLost, KwikErrorSide.Network, "the address cannot be reached or used"),
             QuicException quic => Classify(quic),
             _ => (KwikError.Internal, KwikErrorSide.Local, "an unexpected error"),
         };
-        return new KwikException(code, side, $"{what}: {why}.", e);
+        return new KwikException(code, side, $"{what}: {why}.", e) { EndsConnection = EndsConnection(e, abortedWith is null && closedWith is not null) };
     }
 
     /// <summary>A peer's application error code; one that this version does not know reads as Internal.</summary>
     public static KwikError FromWire(long? code) =>
         code is { } value && Enum.IsDefined((KwikError)value) ? (KwikError)value : KwikError.Internal;
+
+    private static bool EndsConnection(Exception e, bool wasClosedHere) => e switch
+    {
+        ObjectDisposedException or QuicException { QuicError: QuicError.OperationAborted } => wasClosedHere,
+        QuicException quic => quic.QuicError != QuicError.StreamAborted,
+        _ => true,
+    };
 
     private static (KwikError Code, KwikErrorSide Side, string Why) Classify(QuicException e) => e.QuicError switch
     {

@@ -40,7 +40,7 @@ internal sealed class QuicTransportConnection : ITransportConnection
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw QuicErrors.Map(e, $"No stream could be opened to {RemoteEndPoint}", ClosedWith);
+            throw QuicErrors.Map(e, $"No stream could be opened to {RemoteEndPoint}", closedWith: ClosedWith);
         }
     }
 
@@ -52,7 +52,7 @@ internal sealed class QuicTransportConnection : ITransportConnection
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {
-            throw QuicErrors.Map(e, $"The connection to {RemoteEndPoint} ended", ClosedWith);
+            throw QuicErrors.Map(e, $"The connection to {RemoteEndPoint} ended", closedWith: ClosedWith);
         }
     }
 

@@ -130,5 +130,5 @@ internal sealed class QuicTransportStream : ITransportStream
     }
 
     private KwikException Map(Exception e, KwikError? abortedWith) =>
-        QuicErrors.Map(e, $"QUIC stream {_stream.Id} ended", abortedWith ?? _connection.ClosedWith);
+        QuicErrors.Map(e, $"QUIC stream {_stream.Id} ended", abortedWith, _connection.ClosedWith);
 }

@@ -32,7 +32,7 @@ public sealed partial class MessageChannel
         _options = options ?? new();
         _options.Validate();
         _stream = stream;
-        _turns = new SendTurns(stream.Time, _options);
+        _turns = new SendTurns(stream.Time, _options.Rate, stream.SessionPace);
         _assembler = new MessageAssembler(_options, stream.Id);
     }
 

@@ -41,16 +41,10 @@ public sealed record MessageOptions
     public int CompressionThreshold { get; init; } = 1024;
 
     /// <summary>
-    /// Messages that may begin to be sent each second, a second's worth at once: 1 to 1,000,000, default null: no limit.
-    /// Senders wait.
+    /// How fast this channel may send; default: no limit. That of the session, which all of its channels share, is an option
+    /// of the session, and holds beside this one.
     /// </summary>
-    public int? MessagesPerSecond { get; init; }
-
-    /// <summary>
-    /// Bytes of messages, compressed where they are, that are sent each second; a second's worth at once, or one chunk of
-    /// 64 KiB where that is more: 1,024 to 2^31-1, default null: no limit. Senders wait.
-    /// </summary>
-    public int? BytesPerSecond { get; init; }
+    public MessageRate Rate { get; init; } = new();
 
     /// <summary>Checks the ranges above.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is out of its range; the message names it.</exception>
@@ -60,8 +54,7 @@ public sealed record MessageOptions
         ThrowIfOutside(MaxIncompleteBytes, 3L * MaxMessageSize, 1024 * 1024 * 1024, nameof(MaxIncompleteBytes));
         ThrowIfOutside(MaxIncompleteMessages, 3, 1024, nameof(MaxIncompleteMessages));
         ThrowIfOutside(CompressionThreshold, 64, 1024 * 1024, nameof(CompressionThreshold));
-        ThrowIfOutside(MessagesPerSecond ?? 1, 1, 1_000_000, nameof(MessagesPerSecond));
-        ThrowIfOutside(BytesPerSecond ?? 1024, 1024, int.MaxValue, nameof(BytesPerSecond));
+        Rate.Validate();
     }
 
     private static void ThrowIfOutside(long value, long lowest, long highest, string name)

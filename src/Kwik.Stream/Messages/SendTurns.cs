@@ -1,5 +1,3 @@
-using Kwik.Data;
-
 namespace Kwik.Streams;
 
 /// <summary>
@@ -7,7 +5,10 @@ namespace Kwik.Streams;
 /// that at most one of each is under way; a higher priority goes first, chunk by chunk; and a rate, where there is one, is
 /// kept before a turn is given, so that who comes later and is more urgent still goes first. Safe for concurrent use.
 /// </summary>
-internal sealed class SendTurns(TimeProvider time, MessageOptions options)
+/// <param name="time">The session's clock.</param>
+/// <param name="rate">Of this channel.</param>
+/// <param name="session">Of all channels of the session; null: no limit.</param>
+internal sealed class SendTurns(TimeProvider time, MessageRate rate, MessagePace? session)
 {
     /// <summary>Turns of higher priorities, in a row, for which a message waits; the next one is its own.</summary>
     public const int MaxPassedOver = 16;
@@ -15,10 +16,7 @@ internal sealed class SendTurns(TimeProvider time, MessageOptions options)
     private readonly Lock _gate = new();
     private readonly LinkedList<Ticket>[] _queues = [new(), new(), new()];
     private readonly int[] _passedOver = new int[3];
-    private readonly TokenBucket? _messages =
-        options.MessagesPerSecond is { } messages ? new(time, messages, burst: messages) : null;
-    private readonly TokenBucket? _bytes =
-        options.BytesPerSecond is { } bytes ? new(time, bytes, burst: Math.Max(bytes, MessageFrame.ChunkSize)) : null;
+    private readonly MessagePace _own = new(time, rate);
 
     private Ticket? _holder;
     // Somebody waits for tokens, and will ask again.
@@ -163,24 +161,22 @@ internal sealed class SendTurns(TimeProvider time, MessageOptions options)
         return next;
     }
 
-    /// <summary>Takes what the next chunk of this ticket costs, all or nothing; then the time until it is there.</summary>
+    /// <summary>Takes what the next chunk of this ticket costs, all or nothing; then the time after which to ask again.</summary>
     private TimeSpan TakeTokensLocked(Ticket ticket)
     {
-        TimeSpan messages = ticket.HasBegun ? TimeSpan.Zero : _messages?.TimeUntil(1) ?? TimeSpan.Zero;
-        TimeSpan bytes = _bytes?.TimeUntil(ticket.Bytes) ?? TimeSpan.Zero;
-        TimeSpan wait = messages > bytes ? messages : bytes;
-        if (wait > TimeSpan.Zero)
+        TimeSpan wait = _own.Take(!ticket.HasBegun, ticket.Bytes);
+        if (wait > TimeSpan.Zero || session is null)
         {
             return wait;
         }
 
-        if (!ticket.HasBegun)
+        wait = session.Take(!ticket.HasBegun, ticket.Bytes);
+        if (wait > TimeSpan.Zero)
         {
-            _messages?.TryTake();
+            _own.GiveBack(!ticket.HasBegun, ticket.Bytes);
         }
 
-        _bytes?.TryTake(ticket.Bytes);
-        return TimeSpan.Zero;
+        return wait;
     }
 
     /// <summary>A message's place in the line.</summary>

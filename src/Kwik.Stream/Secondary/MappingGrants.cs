@@ -140,6 +140,9 @@ internal sealed class MappingGrants
         [.. from entry in _ranges where entry.Key.Path == pathId
             from range in entry.Value select (entry.Key.Stream, range.Key, range.Value)];
 
+    /// <summary>The streams in which a path has a range.</summary>
+    public HashSet<long> StreamsOf(int pathId) => [.. _ranges.Keys.Where(key => key.Path == pathId).Select(key => key.Stream)];
+
     /// <summary>The paths that may write the byte at <paramref name="offset"/>, the lowest first.</summary>
     public List<int> PathsAt(long streamId, long offset) =>
         [.. _ranges.Keys.Where(key => key.Stream == streamId && TryFind(key.Path, streamId, offset, out _)).Select(key => key.Path).Order()];

@@ -15,7 +15,7 @@ internal interface IRangeReceiver
     /// No more bytes of this range will come on its stream, for a fault that we found. What is missing is asked for again:
     /// <paramref name="elsewhere"/>, if anybody else has it.
     /// </summary>
-    void RangeFailed(StreamMapping mapping, bool elsewhere);
+    void RangeFailed(StreamMapping mapping, bool elsewhere, KwikError error);
 }
 
 /// <summary>A range that one path was asked for: it may write it, once.</summary>

@@ -90,6 +90,15 @@ internal sealed class StreamMappingManager
         }
     }
 
+    /// <summary>The public streams in which a path was granted something that it may still write.</summary>
+    public HashSet<long> StreamsOf(int pathId)
+    {
+        lock (_gate)
+        {
+            return _grants.StreamsOf(pathId);
+        }
+    }
+
     /// <summary>True when the primary granted every one of these bytes to the path.</summary>
     public bool IsGranted(int pathId, long streamId, long offset, long end)
     {

@@ -45,12 +45,13 @@ internal abstract record TransportOptions
 
     /// <summary>
     /// Bytes in flight to us that a connection may hold, all streams together. Default: so many that the control stream gets
-    /// through while every stream stays unread, those that we open counted like the peer's; 16 MiB to 1 GiB, a power of two.
+    /// through while every stream stays unread; 16 MiB to 1 GiB, a power of two. Half of the peer's bidirectional streams are
+    /// error halves, which carry little: that makes room for those that we open.
     /// </summary>
     public int ConnectionWindow
     {
         get => _connectionWindow ?? (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(
-            StreamWindow * (1 + (2L * InboundBidirectionalStreams) + InboundUnidirectionalStreams), 16 << 20, 1 << 30));
+            StreamWindow * (1L + InboundBidirectionalStreams + InboundUnidirectionalStreams), 16 << 20, 1 << 30));
         init => _connectionWindow = value;
     }
 

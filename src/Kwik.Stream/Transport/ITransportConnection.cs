@@ -24,7 +24,8 @@ internal interface ITransportConnection : IAsyncDisposable
     KeyHash PeerKey { get; }
 
     /// <summary>
-    /// Opens a stream, waiting while the peer's limit is reached. The peer learns of it with the first byte written.
+    /// Opens a stream, waiting while the peer's limit is reached; calls that wait are served in their order. The peer
+    /// learns of it with the first byte written.
     /// </summary>
     ValueTask<ITransportStream> OpenStreamAsync(bool bidirectional, CancellationToken cancellationToken);
 

@@ -109,7 +109,7 @@ public sealed class FileServerTests : IDisposable
     /// </summary>
     private static async Task<KwikError> AskAsync(ClientSession session, byte[] request, bool complete)
     {
-        KwikException e = await Assert.ThrowsAsync<KwikException>(async () =>
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(async () =>
         {
             await using KwikStream stream = await session.OpenStreamSync().WithinAsync();
             await stream.WriteAsync(request).WithinAsync();

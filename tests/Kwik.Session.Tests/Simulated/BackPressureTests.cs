@@ -154,7 +154,7 @@ public class BackPressureTests
         List<KwikStream> streams = await AcceptAsync(session, contents.Length);
         foreach (KwikStream stream in streams.OrderBy(_ => random.Next()))
         {
-            Assert.Equal(contents[(stream.Id - 1) / 4], await stream.ReadToEndAsync());
+            Assert.Equal(contents[(stream.Id - 1) / 8], await stream.ReadToEndAsync());
         }
 
         Assert.All(session.GetAllPaths(), path => Assert.Equal(0, path.Violations));
@@ -201,7 +201,7 @@ public class BackPressureTests
     private sealed class Arrangement(byte[][] contents, List<Range>[] work)
     {
         // The ids of the streams that a primary opens.
-        private static long StreamId(int index) => 1 + (4 * index);
+        private static long StreamId(int index) => 1 + (8 * index);
 
         public void Deal(Random random)
         {
@@ -246,7 +246,7 @@ public class BackPressureTests
                 work[i].ForEach(range => session.MapRange(streams[range.Stream], path, range.Offset, range.Length));
             }
 
-            streams.ForEach(stream => stream.CompleteWrites(contents[(stream.Id - 1) / 4].Length));
+            streams.ForEach(stream => stream.CompleteWrites(contents[(stream.Id - 1) / 8].Length));
             var fills = new List<Task>();
             while (await session.Events.WaitToReadAsync())
             {
@@ -261,7 +261,7 @@ public class BackPressureTests
 
         private async Task FillAsync(KwikStream stream, RangeLost lost)
         {
-            ReadOnlyMemory<byte> bytes = contents[(stream.Id - 1) / 4].AsMemory((int)lost.Offset, (int)lost.Length);
+            ReadOnlyMemory<byte> bytes = contents[(stream.Id - 1) / 8].AsMemory((int)lost.Offset, (int)lost.Length);
             while (true)
             {
                 try

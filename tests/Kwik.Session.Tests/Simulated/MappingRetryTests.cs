@@ -112,7 +112,7 @@ public sealed class MappingRetryTests
         async (world, primary, session, secondary, _) =>
         {
             // The second stream that the primary opens, and what it will grant there.
-            const long next = 5;
+            const long next = 9;
             Task<KwikError> pushed = await PushAsync(secondary, next);
             await primary.SendAsync(new ControlFrame
             {

@@ -48,7 +48,7 @@ public sealed class MessageTests
     [InlineData(10, 65_536, 8800)]
     public void Rate_OfAChannel_IsKept(int? messages, int? bytes, int milliseconds) => Simulation.Run(1, async world =>
     {
-        var options = new MessageOptions { MessagesPerSecond = messages, BytesPerSecond = bytes };
+        var options = new MessageOptions { Rate = new() { MessagesPerSecond = messages, BytesPerSecond = bytes } };
         await using var deployment = new SimulatedDeployment(world);
         int received = 0;
         await deployment.StartPrimaryAsync(null, async session =>
@@ -78,6 +78,63 @@ public sealed class MessageTests
 
         await deployment.DisposeAsync();
         Assert.Equal(30, received);
+    });
+
+    [Theory]
+    [InlineData(10, null, 5000)]
+    [InlineData(null, 65_536, 11_000)]
+    public void Rate_OfASession_IsSharedByItsChannels(int? messages, int? bytes, int milliseconds) => Simulation.Run(1, async world =>
+    {
+        var rate = new MessageRate { MessagesPerSecond = messages, BytesPerSecond = bytes };
+        await using var deployment = new SimulatedDeployment(world);
+        int received = 0;
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            Task[] receiving = [.. Enumerable.Range(0, 3).Select(_ => ReceiveAsync(session))];
+            foreach (Task one in receiving)
+            {
+                await one;
+            }
+
+            await session.Closed;
+        });
+
+        await using (ClientSession session = await deployment.ConnectAsync(options => options with { MessageRate = rate }))
+        {
+            TimeProvider time = deployment.ClientHost.Time;
+            long start = time.GetTimestamp();
+            // 20 messages, and four chunks of 64 KiB, on each of three streams.
+            Task[] sending = [.. Enumerable.Range(0, 3).Select(_ => SendAsync(session))];
+            foreach (Task one in sending)
+            {
+                await one;
+            }
+
+            Assert.InRange((time.GetElapsedTime(start) - TimeSpan.FromMilliseconds(milliseconds)).TotalMilliseconds, -20, 400);
+        }
+
+        await deployment.DisposeAsync();
+        Assert.Equal(60, received);
+
+        async Task ReceiveAsync(PrimarySession session)
+        {
+            await using KwikStream stream = await session.AcceptStream();
+            int count = (await ReceiveAllAsync(new MessageChannel(stream))).Count;
+            received += count;
+        }
+
+        static async Task SendAsync(ClientSession session)
+        {
+            await using KwikStream stream = await session.OpenStreamSync();
+            var channel = new MessageChannel(stream);
+            for (int i = 0; i < 20; i++)
+            {
+                await channel.SendMessageAsync(RandomBytes(i, i == 0 ? (4 * 65_536) - 1900 : 100));
+            }
+
+            await channel.CompleteAsync();
+            await stream.WritesClosed;
+        }
     });
 
     private static List<byte[]>[] Messages(Random random)

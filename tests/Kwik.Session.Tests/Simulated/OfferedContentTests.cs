@@ -98,7 +98,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
 
@@ -143,7 +143,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.NotFound, e.Code);
     });
 
@@ -158,7 +158,7 @@ public class OfferedContentTests
         KwikException? refused = null;
         await deployment.StartPrimaryAsync(content, async session =>
         {
-            refused = await Assert.ThrowsAsync<KwikException>(() => session.AddPathAsync(secondary));
+            refused = await Assert.ThrowsAnyAsync<KwikException>(() => session.AddPathAsync(secondary));
             await OfferAsync(session, content.Offer, []);
         });
 
@@ -222,7 +222,7 @@ public class OfferedContentTests
         await using ClientSession session = await deployment.ConnectAsync();
         await using KwikStream stream = await session.AcceptStream();
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => stream.ReadToEndAsync());
         Assert.Equal(KwikError.ContentMismatch, e.Code);
     });
 

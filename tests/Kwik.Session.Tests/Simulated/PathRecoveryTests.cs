@@ -87,7 +87,7 @@ public sealed class PathRecoveryTests
         {
             await session.AddPathAsync(secondary);
             await session.Events.UntilAsync(1, PathState.Recovering);
-            full = await Assert.ThrowsAsync<KwikException>(() => session.AddPathAsync(other));
+            full = await Assert.ThrowsAnyAsync<KwikException>(() => session.AddPathAsync(other));
             await session.Events.UntilAsync(1, PathState.Removed);
             Assert.Empty(session.GetDeadPaths());
             added = await session.AddPathAsync(other);

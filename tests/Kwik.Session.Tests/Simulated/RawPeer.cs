@@ -97,13 +97,34 @@ internal sealed class RawPeer : IAsyncDisposable
         return bytes.ToArray();
     }
 
-    /// <summary>Opens a stream of some type, both ways if it is Main, and writes bytes behind its header.</summary>
+    /// <summary>Opens a stream of some type, both ways and with its error half if it is Main, and writes bytes behind its header.</summary>
     public async Task<ITransportStream> OpenAsync(StreamType type, byte[] bytes, bool completeWrites = false)
     {
+        byte[] header = Header(type);
         ITransportStream stream = await Connection.OpenStreamAsync(type == StreamType.Main, CancellationToken.None);
-        await stream.WriteAsync((byte[])[.. Header(type), .. bytes], completeWrites);
+        await stream.WriteAsync((byte[])[.. header, .. bytes], completeWrites);
+        if (type == StreamType.Main)
+        {
+            header[^1] = (byte)StreamType.Error;
+            ITransportStream error = await Connection.OpenStreamAsync(bidirectional: true, CancellationToken.None);
+            await error.WriteAsync(header, completeWrites: true);
+            ErrorHalves[stream] = error;
+        }
+
         return stream;
     }
+
+    /// <summary>Accepts both halves of the next public stream of the other side's, behind their headers.</summary>
+    public async Task<(ITransportStream Main, ITransportStream Error)> AcceptAsync()
+    {
+        (ITransportStream Stream, StreamType Type) first = await AcceptHalfAsync();
+        (ITransportStream Stream, StreamType Type) second = await AcceptHalfAsync();
+        Assert.Equal([StreamType.Main, StreamType.Error], new[] { first.Type, second.Type }.Order());
+        return first.Type == StreamType.Main ? (first.Stream, second.Stream) : (second.Stream, first.Stream);
+    }
+
+    /// <summary>The error half of each Main that was opened.</summary>
+    public Dictionary<ITransportStream, ITransportStream> ErrorHalves { get; } = [];
 
     public ValueTask SendAsync(ControlFrame frame) => SendAsync(ControlCodec.Encode(frame));
 
@@ -175,6 +196,13 @@ internal sealed class RawPeer : IAsyncDisposable
     {
         await Connection.CloseAsync(KwikError.None);
         await Connection.DisposeAsync();
+    }
+
+    private async Task<(ITransportStream Stream, StreamType Type)> AcceptHalfAsync()
+    {
+        ITransportStream half = await Connection.AcceptStreamAsync(CancellationToken.None);
+        Assert.True(StreamHeader.TryRead(await half.ReadExactlyAsync(StreamHeader.Size), out StreamHeader header));
+        return (half, header.Type);
     }
 
     private static async Task<RawPeer> AcceptAsync(ITransportListener listener, Authenticated answer)

@@ -64,7 +64,7 @@ public class RecoveryTests
     public void Fault_WithCloseStream_FailsTheStreamWithIt(Flaw flaw, KwikError error) =>
         Run(flaw, [new(error, RecoveryAction.CloseStream)], async (session, stream, _, _) =>
         {
-            KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
+            KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => stream.ReadToEndAsync());
             Assert.Equal((error, 1), (e.Code, e.PathId));
             Assert.Equal(PathState.Active, session.GetAllPaths()[1].State);
         });
@@ -88,7 +88,7 @@ public class RecoveryTests
         {
             var received = new List<byte>();
             var buffer = new byte[FrameSize];
-            KwikException e = await Assert.ThrowsAsync<KwikException>(async () =>
+            KwikException e = await Assert.ThrowsAnyAsync<KwikException>(async () =>
             {
                 while (await stream.ReadAsync(buffer) is > 0 and int read)
                 {

@@ -30,7 +30,7 @@ public sealed class SessionCloseTests
 
         foreach (Func<Task> call in new Func<Task>[] { () => accepting, () => session.Closed, () => session.OpenStreamSync() })
         {
-            KwikException e = await Assert.ThrowsAsync<KwikException>(call);
+            KwikException e = await Assert.ThrowsAnyAsync<KwikException>(call);
             Assert.Equal(KwikError.LimitExceeded, e.Code);
             Assert.Contains(Reason, e.Message, StringComparison.Ordinal);
         }
@@ -54,9 +54,9 @@ public sealed class SessionCloseTests
         await deployment.StartPrimaryAsync(null, async session =>
         {
             Task<KwikStream> accepting = session.AcceptStream();
-            failures.Add(await Assert.ThrowsAsync<KwikException>(() => accepting));
-            failures.Add(await Assert.ThrowsAsync<KwikException>(() => session.OpenStreamSync()));
-            failures.Add(await Assert.ThrowsAsync<KwikException>(() => session.RemovePathAsync(1)));
+            failures.Add(await Assert.ThrowsAnyAsync<KwikException>(() => accepting));
+            failures.Add(await Assert.ThrowsAnyAsync<KwikException>(() => session.OpenStreamSync()));
+            failures.Add(await Assert.ThrowsAnyAsync<KwikException>(() => session.RemovePathAsync(1)));
         });
 
         ClientSession session = await deployment.ConnectAsync();
@@ -76,7 +76,7 @@ public sealed class SessionCloseTests
         await using var deployment = new SimulatedDeployment(world);
         KwikException? e = null;
         await deployment.StartPrimaryAsync(
-            null, async session => e = await Assert.ThrowsAsync<KwikException>(() => session.AcceptStream()));
+            null, async session => e = await Assert.ThrowsAnyAsync<KwikException>(() => session.AcceptStream()));
 
         ClientSession session = await deployment.ConnectAsync();
         await session.DisposeAsync();
@@ -128,7 +128,7 @@ public sealed class SessionCloseTests
             null, session => session.CloseAsync(KwikError.Timeout, string.Concat(Enumerable.Repeat("\U0001F980x", 1000))).AsTask());
 
         await using ClientSession session = await deployment.ConnectAsync();
-        KwikException e = await Assert.ThrowsAsync<KwikException>(() => session.Closed);
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => session.Closed);
 
         string reason = e.Message[e.Message.IndexOf("\U0001F980", StringComparison.Ordinal)..];
         Assert.Equal(510, Encoding.UTF8.GetByteCount(reason));

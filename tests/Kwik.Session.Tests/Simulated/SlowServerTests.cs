@@ -65,7 +65,7 @@ public sealed class SlowServerTests
         slowAnswers: 1,
         async (_, session, stream, content, stopped) =>
         {
-            KwikException e = await Assert.ThrowsAsync<KwikException>(() => stream.ReadToEndAsync());
+            KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => stream.ReadToEndAsync());
             Assert.Equal((KwikError.Timeout, 1), (e.Code, e.PathId));
             Assert.Equal(PathState.Active, session.GetAllPaths()[1].State);
         });

@@ -175,7 +175,7 @@ public sealed class FrameReaderTests
         Task reading = reader.ReadPayloadAsync(frame!.Value, pieces).AsTask();
         server.AbortWrites(KwikError.NotFound);
 
-        KwikException e = await Assert.ThrowsAsync<KwikException>(() => reading.WithinAsync());
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => reading.WithinAsync());
         Assert.Equal(KwikError.NotFound, e.Code);
         Assert.Empty(pieces);
         Assert.Equal(0, _pool.Outstanding);
@@ -189,7 +189,7 @@ public sealed class FrameReaderTests
         var reader = new FrameReader(await MemoryTransportStream.OfAsync((byte[])[.. Encode(StreamFrame.Data(5)), 1, 2]), _pool);
         StreamFrame? frame = await reader.ReadFrameAsync();
 
-        await Assert.ThrowsAsync<KwikException>(() => reader.ReadPayloadAsync(frame!.Value, pieces).AsTask());
+        await Assert.ThrowsAnyAsync<KwikException>(() => reader.ReadPayloadAsync(frame!.Value, pieces).AsTask());
         Assert.Equal([earlier], pieces);
         Assert.Equal(1, _pool.Outstanding);
         earlier.Return();
@@ -228,7 +228,7 @@ public sealed class FrameReaderTests
     private async Task<KwikError> FailureOfAsync(byte[] stream)
     {
         MemoryTransportStream source = await MemoryTransportStream.OfAsync(stream);
-        KwikException e = await Assert.ThrowsAsync<KwikException>(() => ReadAllAsync(source));
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => ReadAllAsync(source));
         Assert.Equal(0, _pool.Outstanding);
         return e.Code;
     }

@@ -63,7 +63,8 @@ public sealed class MessageCancellationTests
     {
         await using var owner = new RawPeer();
         (MemoryTransportStream near, MemoryTransportStream far) = MemoryTransportStream.CreatePair(window: 1000);
-        await using var sender = new KwikStream(near, owner, new(), owner.Pool);
+        (MemoryTransportStream nearErrors, MemoryTransportStream farErrors) = MemoryTransportStream.CreatePair();
+        await using var sender = new KwikStream(near, nearErrors, XStreamDirection.Outbound, owner, new(), owner.Pool);
         var channel = new MessageChannel(sender);
         byte[] message = Bytes.Random(1, Chunk);
         byte[] expected = [.. message];
@@ -78,7 +79,7 @@ public sealed class MessageCancellationTests
         Task sending = channel.SendMessageAsync(next).AsTask();
         Assert.False(sending.IsCompleted);
 
-        await using var receiver = new KwikStream(far, owner, new(), owner.Pool);
+        await using var receiver = new KwikStream(far, farErrors, XStreamDirection.Inbound, owner, new(), owner.Pool);
         var received = new MessageChannel(receiver);
         Assert.Equal(expected, await received.ReceiveMessageAsync().WithinAsync());
         Assert.Equal(next, await received.ReceiveMessageAsync().WithinAsync());

@@ -9,8 +9,8 @@ public sealed class MessageOptionsTests
         Default,
         Default with { MaxMessageSize = 1, MaxIncompleteBytes = 3, MaxIncompleteMessages = 3, CompressionThreshold = 64 },
         Default with { MaxMessageSize = 256 * 1024 * 1024, MaxIncompleteBytes = 1024 * 1024 * 1024, MaxIncompleteMessages = 1024 },
-        Default with { CompressionThreshold = 1024 * 1024, MessagesPerSecond = 1, BytesPerSecond = 1024 },
-        Default with { MessagesPerSecond = 1_000_000, BytesPerSecond = int.MaxValue },
+        Default with { CompressionThreshold = 1024 * 1024, Rate = new() { MessagesPerSecond = 1, BytesPerSecond = 1024 } },
+        Default with { Rate = new() { MessagesPerSecond = 1_000_000, BytesPerSecond = int.MaxValue } },
     ];
 
     public static TheoryData<MessageOptions> Refused =>
@@ -23,9 +23,9 @@ public sealed class MessageOptionsTests
         Default with { MaxIncompleteMessages = 1025 },
         Default with { CompressionThreshold = 63 },
         Default with { CompressionThreshold = (1024 * 1024) + 1 },
-        Default with { MessagesPerSecond = 0 },
-        Default with { MessagesPerSecond = 1_000_001 },
-        Default with { BytesPerSecond = 1023 },
+        Default with { Rate = new() { MessagesPerSecond = 0 } },
+        Default with { Rate = new() { MessagesPerSecond = 1_000_001 } },
+        Default with { Rate = new() { BytesPerSecond = 1023 } },
     ];
 
     [Theory]

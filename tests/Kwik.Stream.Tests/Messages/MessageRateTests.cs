@@ -8,7 +8,7 @@ public sealed class MessageRateTests
     [Fact]
     public async Task Messages_OverTheRate_WaitForTimeAndTheMostUrgentGoesFirst()
     {
-        await using var pair = new MessagePair(new() { MessagesPerSecond = 10 });
+        await using var pair = new MessagePair(new() { Rate = new() { MessagesPerSecond = 10 } });
         for (byte i = 0; i < 10; i++)
         {
             Assert.True(pair.Client.SendMessageAsync(new byte[] { i }).AsTask().IsCompletedSuccessfully);
@@ -33,7 +33,7 @@ public sealed class MessageRateTests
     [Fact]
     public async Task Messages_CancelledBehindTheRate_TakeNoToken()
     {
-        await using var pair = new MessagePair(new() { MessagesPerSecond = 1 });
+        await using var pair = new MessagePair(new() { Rate = new() { MessagesPerSecond = 1 } });
         await pair.Client.SendMessageAsync(new byte[] { 1 }).WithinAsync();
         using var cancellation = new CancellationTokenSource();
         Task cancelled = pair.Client.SendMessageAsync(new byte[] { 2 }, MessagePriority.High, cancellation.Token).AsTask();

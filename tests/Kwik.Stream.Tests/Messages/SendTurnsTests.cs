@@ -190,5 +190,5 @@ public sealed class SendTurnsTests
         _time.Elapse();
     }
 
-    private SendTurns Create(MessageOptions? options = null) => new(_time, options ?? new());
+    private SendTurns Create(MessageRate? rate = null) => new(_time, rate ?? new(), session: null);
 }

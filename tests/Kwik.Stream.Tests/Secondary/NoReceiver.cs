@@ -13,7 +13,7 @@ internal sealed class NoReceiver : IRangeReceiver
     {
     }
 
-    public void RangeFailed(StreamMapping mapping, bool elsewhere)
+    public void RangeFailed(StreamMapping mapping, bool elsewhere, KwikError error)
     {
     }
 }

@@ -70,7 +70,7 @@ internal sealed class RawSecondary : IAsyncDisposable
     public async Task<KwikError> RefusalAsync()
     {
         await Handling;
-        KwikException e = await Assert.ThrowsAsync<KwikException>(async () => await _pipe.Closed);
+        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(async () => await _pipe.Closed);
         Assert.Equal(KwikErrorSide.Remote, e.Side);
         return e.Code;
     }

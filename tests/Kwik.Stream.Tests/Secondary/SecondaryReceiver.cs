@@ -35,6 +35,8 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
 
     public TimeProvider Time => _world.Time;
 
+    MessagePace? IStreamOwner.MessagePace => null;
+
     /// <summary>What is decided about a fault.</summary>
     public RecoveryAction Treatment { get; set; } = RecoveryAction.RequestRetransmission;
 
@@ -74,7 +76,8 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
     public KwikStream AddStream(long id)
     {
         var transport = new MemoryTransportStream(id, new MemoryPipe(int.MaxValue), new MemoryPipe(int.MaxValue));
-        return _streams[id] = new KwikStream(transport, this, _aggregation, Pool);
+        var errors = new MemoryTransportStream(id + 4, new MemoryPipe(int.MaxValue), new MemoryPipe(int.MaxValue));
+        return _streams[id] = new KwikStream(transport, errors, XStreamDirection.Inbound, this, _aggregation, Pool);
     }
 
     public KwikStream Stream(long id) => _streams[id];

@@ -21,7 +21,8 @@ internal sealed class RawPeer : IAsyncDisposable, IStreamOwner
             Assert.True(SendDataAsync(payload).IsCompletedSuccessfully);
         }
 
-        Stream = new KwikStream(client, this, options ?? new(), Pool);
+        (MemoryTransportStream errors, _) = MemoryTransportStream.CreatePair();
+        Stream = new KwikStream(client, errors, XStreamDirection.Inbound, this, options ?? new(), Pool);
     }
 
     public LeasePool Pool { get; } = new();
@@ -29,6 +30,8 @@ internal sealed class RawPeer : IAsyncDisposable, IStreamOwner
     public KwikStream Stream { get; }
 
     public TimeProvider Time { get; } = new ManualTime();
+
+    public MessagePace? MessagePace => null;
 
     public MemoryPipe Outgoing => _transport.Outgoing;
 
@@ -52,7 +55,7 @@ internal sealed class RawPeer : IAsyncDisposable, IStreamOwner
 
     /// <summary>Waits until the stream has given up reading what this side writes; the code that it gave.</summary>
     public async Task<KwikError> RefusalAsync() =>
-        (await Assert.ThrowsAsync<KwikException>(() => _transport.WritesClosed.WithinAsync())).Code;
+        (await Assert.ThrowsAnyAsync<KwikException>(() => _transport.WritesClosed.WithinAsync())).Code;
 
     public void Place(int source, long offset, byte[] bytes)
     {

@@ -3,7 +3,7 @@ using Kwik.Testing;
 
 namespace Kwik.Streams.Tests;
 
-/// <summary>Two public streams joined in memory. An offer of the primary reaches the client at once, as if by control.</summary>
+/// <summary>Two ends of a public stream that the primary opened, joined in memory. An offer of the primary reaches the client at once, as if by control.</summary>
 internal sealed class StreamPair : IAsyncDisposable
 {
     private readonly Owner _clientOwner;
@@ -14,13 +14,17 @@ internal sealed class StreamPair : IAsyncDisposable
         (ClientTransport, PrimaryTransport) = MemoryTransportStream.CreatePair(window);
         _clientOwner = new Owner(this, isPrimary: false);
         _primaryOwner = new Owner(this, isPrimary: true);
-        Client = new KwikStream(ClientTransport, _clientOwner, options ?? new(), Pool);
-        Primary = new KwikStream(PrimaryTransport, _primaryOwner, options ?? new(), Pool);
+        (ClientErrors, PrimaryErrors) = MemoryTransportStream.CreatePair();
+        Client = new KwikStream(ClientTransport, ClientErrors, XStreamDirection.Inbound, _clientOwner, options ?? new(), Pool);
+        Primary = new KwikStream(PrimaryTransport, PrimaryErrors, XStreamDirection.Outbound, _primaryOwner, options ?? new(), Pool);
     }
 
     public LeasePool Pool { get; } = new();
 
     public ManualTime Time { get; } = new();
+
+    /// <summary>What the channels of both ends share with others, if anything; before the first channel.</summary>
+    public MessagePace? SessionPace { get; set; }
 
     /// <summary>An offer waits for this before it reaches the client.</summary>
     public Task OfferGate { get; set; } = Task.CompletedTask;
@@ -28,6 +32,10 @@ internal sealed class StreamPair : IAsyncDisposable
     public MemoryTransportStream ClientTransport { get; }
 
     public MemoryTransportStream PrimaryTransport { get; }
+
+    public MemoryTransportStream ClientErrors { get; }
+
+    public MemoryTransportStream PrimaryErrors { get; }
 
     public KwikStream Client { get; }
 
@@ -50,6 +58,8 @@ internal sealed class StreamPair : IAsyncDisposable
         private int _closed;
 
         public TimeProvider Time => pair.Time;
+
+        public MessagePace? MessagePace => pair.SessionPace;
 
         public int Closed => _closed;
 

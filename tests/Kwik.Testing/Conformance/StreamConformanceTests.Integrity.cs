@@ -141,12 +141,15 @@ public abstract partial class StreamConformanceTests
     {
         Task writing = OwnThread.RunAsync(() =>
         {
-            using var buffered = new BufferedStream(near, 1000);
-            using var writer = new BinaryWriter(buffered);
+            var writer = new BinaryWriter(new BufferedStream(near, 1000));
             for (int number = 0; number < 5000; number++)
             {
                 writer.Write(number);
             }
+
+            writer.Flush();
+            // The other side flushes when it is disposed, which a closed stream would not take.
+            near.CompleteWrites();
         });
         await OwnThread.RunAsync(() =>
         {

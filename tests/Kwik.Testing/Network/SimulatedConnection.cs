@@ -168,6 +168,7 @@ internal sealed class SimulatedConnection : ITransportConnection
     /// <summary>Ends this end alone; the peer learns nothing.</summary>
     public void End(EndReason reason)
     {
+        reason = reason with { OfConnection = true };
         if (_end is not null)
         {
             return;

@@ -15,6 +15,10 @@ public sealed class SimulationSeedsAttribute : DataAttribute
 {
     private const int DefaultCount = 50;
 
+    /// <summary>The seeds of this test run, for a test that goes through them itself.</summary>
+    public static IReadOnlyList<int> Seeds => SeedsFrom(
+        Environment.GetEnvironmentVariable("KWIK_SEED"), Environment.GetEnvironmentVariable("KWIK_SEEDS"));
+
     /// <summary>The seeds that the two environment variables ask for.</summary>
     internal static IReadOnlyList<int> SeedsFrom(string? only, string? count)
     {
@@ -28,12 +32,8 @@ public sealed class SimulationSeedsAttribute : DataAttribute
     }
 
     /// <inheritdoc/>
-    public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker)
-    {
-        IReadOnlyList<int> seeds = SeedsFrom(
-            Environment.GetEnvironmentVariable("KWIK_SEED"), Environment.GetEnvironmentVariable("KWIK_SEEDS"));
-        return new([.. seeds.Select(seed => new TheoryDataRow<int>(seed))]);
-    }
+    public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker) =>
+        new([.. Seeds.Select(seed => new TheoryDataRow<int>(seed))]);
 
     /// <inheritdoc/>
     public override bool SupportsDiscoveryEnumeration() => true;
