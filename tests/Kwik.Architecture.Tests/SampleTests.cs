@@ -1,7 +1,5 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Kwik.Sessions;
 using Kwik.Testing;
@@ -69,30 +67,9 @@ public sealed class SampleTests : IDisposable
         await server.ServeAsync(session);
     }
 
-    /// <summary>Runs a sample in the test's folder; returns its exit code, and what it wrote to either output.</summary>
     private async Task<(int Code, string Output)> RunAsync(string sample, params string[] arguments)
     {
-        // The sample was built like this test, and runs on the same .NET: ROOT/shared/Microsoft.NETCore.App/VERSION.
-        string built = Path.GetRelativePath(
-            Path.Combine(Repository.Root, "tests", "Kwik.Architecture.Tests"), AppContext.BaseDirectory);
-        string program = Path.Combine(Repository.Root, "samples", sample, built, $"{sample}.dll");
-        string dotnet = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet"));
-        using Process process = Process.Start(new ProcessStartInfo(dotnet, [program, .. arguments])
-        {
-            WorkingDirectory = _folder.FullName,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
-        try
-        {
-            Task<string> output = process.StandardOutput.ReadToEndAsync();
-            Task<string> errors = process.StandardError.ReadToEndAsync();
-            await process.WaitForExitAsync().WithinAsync(TestTimeouts.Scenario);
-            return (process.ExitCode, await output + await errors);
-        }
-        finally
-        {
-            process.Kill(entireProcessTree: true);
-        }
+        using SampleProcess process = SampleProcess.Start(_folder.FullName, sample, arguments);
+        return await process.EndAsync();
     }
 }
