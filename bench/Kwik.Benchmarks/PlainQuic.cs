@@ -20,6 +20,7 @@ internal static class PlainQuic
             DefaultStreamErrorCode = 1,
             DefaultCloseErrorCode = 1,
             MaxInboundUnidirectionalStreams = 64,
+            MaxInboundBidirectionalStreams = 10_000,
             ServerAuthenticationOptions = new SslServerAuthenticationOptions
             {
                 ApplicationProtocols = [Protocol],

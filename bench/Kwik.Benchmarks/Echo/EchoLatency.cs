@@ -1,9 +1,6 @@
 using System.Diagnostics;
-using System.Globalization;
-using System.Net;
 using System.Net.Quic;
 using System.Text.Json;
-using Kwik.Data;
 using Kwik.Sessions;
 using Kwik.Streams;
 
@@ -30,38 +27,13 @@ internal static class EchoLatency
     public static async Task<int> RunAsync(bool json)
     {
         QuicLibrary library = QuicProvider.EnsureLoaded();
-        using Process server = StartServer();
-        try
-        {
-            string line = await server.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The server did not start.");
-            string[] parts = line.Split(' ');
-            var servers = new Servers(Loopback(parts[0]), Loopback(parts[1]), KeyHash.Parse(parts[2]));
-            await MeasureAsync(servers, WarmUpPairs);
-            Show(await MeasureAsync(servers, Pairs), library, json);
-            return 0;
-        }
-        finally
-        {
-            // The end of its input ends the server.
-            server.StandardInput.Close();
-            await server.WaitForExitAsync();
-        }
+        await using ServerProcess server = await ServerProcess.StartAsync("echo-server");
+        await MeasureAsync(server, WarmUpPairs);
+        Show(await MeasureAsync(server, Pairs), library, json);
+        return 0;
     }
 
-    private static Process StartServer()
-    {
-        // Environment.ProcessPath is the host "dotnet" when the program was started as "dotnet Kwik.Benchmarks.dll".
-        string[] self = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? [Environment.GetCommandLineArgs()[0]] : [];
-        return Process.Start(new ProcessStartInfo(Environment.ProcessPath!, [.. self, "echo-server"])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-        })!;
-    }
-
-    private static IPEndPoint Loopback(string port) => new(IPAddress.Loopback, int.Parse(port, CultureInfo.InvariantCulture));
-
-    private static async Task<List<Round>> MeasureAsync(Servers servers, int pairs)
+    private static async Task<List<Round>> MeasureAsync(ServerProcess servers, int pairs)
     {
         var measured = new List<Round>();
         for (int pair = 0; pair < pairs; pair++)
@@ -150,8 +122,6 @@ internal static class EchoLatency
 
     private static double Percentile(double[] sorted, double share) =>
         Math.Round(sorted[Math.Min(sorted.Length - 1, (int)(share * sorted.Length))], 1);
-
-    private sealed record Servers(IPEndPoint Plain, IPEndPoint Kwik, KeyHash Pin);
 
     /// <summary>Round trips in microseconds, sorted.</summary>
     private sealed record Round(double[] Plain, double[] Kwik);
