@@ -61,7 +61,8 @@ static ChannelReader<string> Typed()
         }
 
         lines.Writer.Complete();
-    }) { IsBackground = true }.Start();
+    })
+    { IsBackground = true }.Start();
     return lines.Reader;
 }
 

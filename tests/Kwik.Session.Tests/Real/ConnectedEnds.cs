@@ -46,7 +46,9 @@ internal sealed class ConnectedEnds : IAsyncDisposable
         UdpRelay? relay = delay is { } time
             ? UdpRelay.Start(new()
             {
-                Target = listener.LocalEndPoint, ToServer = new() { Delay = time }, ToClient = new() { Delay = time },
+                Target = listener.LocalEndPoint,
+                ToServer = new() { Delay = time },
+                ToClient = new() { Delay = time },
             })
             : null;
         Task<ServerSession> accepting = listener.AcceptSessionAsync();

@@ -1,5 +1,5 @@
-using Kwik.Data.Wire;
 using Kwik.Data;
+using Kwik.Data.Wire;
 using Kwik.Sessions;
 using Kwik.Streams;
 using Kwik.Testing;
