@@ -104,6 +104,7 @@ public sealed partial class KwikStream : Stream
         XStreamException reason = XStreamException.ForReader(fault, Id);
         // First here, so that the peer's answer is not taken for the cause; and before the window opens for what nobody wants.
         End(reason, XStreamException.ForWriter(fault, Id));
+        Incoming.Interrupt(reason);
         _main.AbortReads(fault.Code);
         Incoming.GiveUp(reason);
         Fail(fault);
