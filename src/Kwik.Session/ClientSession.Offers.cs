@@ -80,7 +80,14 @@ public sealed partial class ClientSession
     private void Fetch(KwikStream stream, ContentOffer offer, ByteString grant)
     {
         var fetch = new ContentFetch(
-            stream, offer, grant, _options.Aggregation.MaxPendingBytes, _mappings, () => Interlocked.Increment(ref _lastRequestId));
+            stream,
+            offer,
+            grant,
+            _options.Aggregation.MaxPendingBytes,
+            _options.Delivery,
+            _mappings,
+            _environment.Time,
+            () => Interlocked.Increment(ref _lastRequestId));
         lock (_gate)
         {
             // One that is being disposed has left the table, or will look for its fetch after this.

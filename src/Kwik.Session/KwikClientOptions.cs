@@ -53,6 +53,9 @@ public sealed record KwikClientOptions
     /// </summary>
     public MessageRate MessageRate { get; init; } = new();
 
+    /// <summary>How offered content is shared out among the servers.</summary>
+    public DeliveryOptions Delivery { get; init; } = new();
+
     /// <summary>What the servers' Internal streams are allowed.</summary>
     public SecondaryStreamOptions SecondaryStreams { get; init; } = new();
 
@@ -102,6 +105,7 @@ public sealed record KwikClientOptions
 
         Aggregation.Validate();
         MessageRate.Validate();
+        Delivery.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxPendingBytes, 1 << 20);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPendingBytes, 1L << 36);
         SecondaryStreams.Validate();

@@ -112,6 +112,18 @@ internal sealed partial class ReceiveBuffer : IDisposable
         }
     }
 
+    /// <summary>True when pieces are taken wherever they lie.</summary>
+    public bool IsPositioned
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _aggregator.IsPositioned;
+            }
+        }
+    }
+
     /// <summary>The hole that the reader waits at; null when there is none.</summary>
     public (long Offset, long End)? FirstHole
     {

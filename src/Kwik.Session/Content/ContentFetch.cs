@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Google.Protobuf;
 using Kwik.Data;
 using Kwik.Data.Wire;
@@ -8,7 +7,7 @@ using ContentOffer = Kwik.Data.ContentOffer;
 namespace Kwik.Sessions;
 
 /// <summary>
-/// Fetches one offered content into one public stream, from every path that has it: asks what the scheduler says, and
+/// Fetches one offered content into one public stream, from every path that has it: does what the scheduler says, and
 /// tells it what came. Safe for concurrent use.
 /// </summary>
 internal sealed class ContentFetch : IRangeReceiver
@@ -16,23 +15,41 @@ internal sealed class ContentFetch : IRangeReceiver
     private readonly KwikStream _stream;
     private readonly ByteString _root;
     private readonly ByteString _grant;
+    private readonly int _leafSize;
     private readonly StreamMappingManager _mappings;
+    private readonly TimeProvider _time;
+    private readonly long _began;
+    private readonly ITimer _wakeUp;
     private readonly Lock _gate = new();
-    private readonly RangeScheduler _scheduler;
+    private readonly DeliveryScheduler _scheduler;
     private readonly Dictionary<int, Source> _sources = [];
-    private readonly Dictionary<long, StreamMapping> _asked = [];
+    private readonly Dictionary<long, Request> _requests = [];
     private bool _ended;
 
     public ContentFetch(
-        KwikStream stream, ContentOffer offer, ByteString grant, long window, StreamMappingManager mappings, Func<long> nextRequestId)
+        KwikStream stream,
+        ContentOffer offer,
+        ByteString grant,
+        long window,
+        DeliveryOptions options,
+        StreamMappingManager mappings,
+        TimeProvider time,
+        Func<long> nextRequestId)
     {
         _stream = stream;
         _root = ByteString.CopyFrom(offer.Root.ToByteArray());
         _grant = grant;
+        _leafSize = offer.LeafSize;
         _mappings = mappings;
-        _scheduler = new RangeScheduler(offer.Length, window, nextRequestId);
+        _time = time;
+        _began = time.GetTimestamp();
+        _scheduler = new DeliveryScheduler(offer.Length, offer.LeafSize, window, options, nextRequestId);
+        _wakeUp = time.CreateTimer(
+            static fetch => ((ContentFetch)fetch!).Pump(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         stream.Incoming.ReaderMoved = Pump;
     }
+
+    private TimeSpan Now => _time.GetElapsedTime(_began);
 
     // A path that is asked for this content; it has been shown the grant with the first request.
     private sealed class Source(KwikPath path)
@@ -40,6 +57,21 @@ internal sealed class ContentFetch : IRangeReceiver
         public KwikPath Path => path;
 
         public bool HasGrant { get; set; }
+
+        public TimeSpan RoundTrip { get; set; } = path.RoundTrip;
+    }
+
+    // A range that was asked for and has not been answered to its end.
+    private sealed class Request(StreamMapping mapping, KwikPath path)
+    {
+        public StreamMapping Mapping => mapping;
+
+        public KwikPath Path => path;
+
+        // Offset behind what was placed, and bytes that the scheduler has heard of.
+        public long PlacedEnd { get; set; } = mapping.Offset;
+
+        public long Reported { get; set; }
     }
 
     /// <summary>A server can be asked from now on.</summary>
@@ -52,7 +84,7 @@ internal sealed class ContentFetch : IRangeReceiver
                 return;
             }
 
-            _scheduler.AddSource(path.Id);
+            _scheduler.AddSource(path.Id, path.RoundTrip);
         }
 
         // A path that ended meanwhile was not a source yet when it was removed everywhere.
@@ -71,35 +103,28 @@ internal sealed class ContentFetch : IRangeReceiver
     /// </summary>
     public void RemovePath(int pathId, KwikException reason, KwikPath? only = null)
     {
-        Source? source;
-        List<StreamMapping> lost;
         bool nobodyLeft;
         lock (_gate)
         {
-            if (!_sources.TryGetValue(pathId, out source) || (only is not null && source.Path != only))
+            if (!_sources.TryGetValue(pathId, out Source? source) || (only is not null && source.Path != only))
             {
                 return;
             }
 
             _sources.Remove(pathId);
-            lost = [.. _asked.Values.Where(mapping => mapping.PathId == pathId)];
-            lost.ForEach(mapping => TakeBackLocked(mapping, reason.Code));
+            TellLostLocked(pathId, reason.Code);
             _scheduler.RemoveSource(pathId);
             nobodyLeft = _sources.Count == 0 && !_scheduler.IsComplete && !_ended;
-            // The stream fails: a server that comes back is not asked for it any more.
-            _ended |= nobodyLeft;
-        }
-
-        Cancel(lost);
-        source.Path.CountRequests(-lost.Count);
-        if (nobodyLeft)
-        {
-            _stream.Fail(new KwikException(
-                reason.Code, reason.Side, $"No server is left that can send stream {_stream.Id}. {reason.Message}", reason, pathId, _stream.Id));
-            return;
         }
 
         Pump();
+        if (nobodyLeft)
+        {
+            // A server that comes back is not asked for it any more.
+            End();
+            _stream.Fail(new KwikException(
+                reason.Code, reason.Side, $"No server is left that can send stream {_stream.Id}. {reason.Message}", reason, pathId, _stream.Id));
+        }
     }
 
     /// <summary>A server said no to a request: it is not asked for this content again.</summary>
@@ -112,28 +137,24 @@ internal sealed class ContentFetch : IRangeReceiver
     /// <summary>The stream is closed: nothing more is asked, and what is under way is stopped.</summary>
     public void End()
     {
-        List<(StreamMapping Mapping, KwikPath Path)> open;
+        List<Request> open;
         lock (_gate)
         {
             _ended = true;
-            open = [.. _asked.Values.Select(mapping => (mapping, _sources[mapping.PathId].Path))];
-            _asked.Clear();
+            open = [.. _requests.Values];
+            _requests.Clear();
         }
 
-        Cancel(open.ConvertAll(entry => entry.Mapping));
-        foreach ((StreamMapping mapping, KwikPath path) in open)
-        {
-            path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)mapping.RequestId } });
-            path.CountRequests(-1);
-        }
+        _wakeUp.Dispose();
+        open.ForEach(Stop);
     }
 
-    /// <summary>Asks for whatever may be asked for now.</summary>
+    /// <summary>Does whatever is to be done now.</summary>
     public void Pump()
     {
-        while (TryAsk(out KwikPath? path, out RangeRequest? request))
+        while (TryNext() is { } action)
         {
-            path.Control.Send(new ControlFrame { RangeRequest = request });
+            action();
         }
     }
 
@@ -141,16 +162,20 @@ internal sealed class ContentFetch : IRangeReceiver
     {
         lock (_gate)
         {
-            if (_asked.ContainsKey(mapping.RequestId))
+            if (_requests.TryGetValue(mapping.RequestId, out Request? request))
             {
-                _scheduler.Received(mapping.RequestId, bytes);
+                HearLocked(request, Now);
+                request.PlacedEnd += bytes;
+                VerifyLocked(request, request.PlacedEnd - bytes);
             }
         }
+
+        Pump();
     }
 
     void IRangeReceiver.RangeEnded(StreamMapping mapping, KwikError outcome)
     {
-        if (!TryGiveBack(mapping, elsewhere: false, outcome, out _))
+        if (!TryClose(mapping, avoid: false, outcome))
         {
             return;
         }
@@ -166,7 +191,7 @@ internal sealed class ContentFetch : IRangeReceiver
 
     void IRangeReceiver.RangeFailed(StreamMapping mapping, bool elsewhere, KwikError error)
     {
-        if (TryGiveBack(mapping, elsewhere, error, out _))
+        if (TryClose(mapping, elsewhere, error))
         {
             Pump();
         }
@@ -175,115 +200,184 @@ internal sealed class ContentFetch : IRangeReceiver
     /// <summary>Nobody has sent the byte at this offset in time: it is asked of another server, and no longer of its present one.</summary>
     public void GiveBackAt(long offset, KwikError error)
     {
-        StreamMapping? late;
         lock (_gate)
         {
-            late = _asked.Values.FirstOrDefault(mapping => mapping.Offset <= offset && offset < mapping.End);
+            if (_scheduler.RequestAt(offset) is { } late && _requests.TryGetValue(late, out Request? request))
+            {
+                TellLostLocked(request, error);
+                _scheduler.GiveBack(late, avoid: true);
+            }
         }
 
-        if (late is null)
-        {
-            return;
-        }
-
-        Cancel([late]);
-        if (TryGiveBack(late, elsewhere: true, error, out KwikPath? path))
-        {
-            path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)late.RequestId } });
-            Pump();
-        }
+        Pump();
     }
 
-    /// <summary>The range is no longer this path's; false when it was not any more.</summary>
-    private bool TryGiveBack(StreamMapping mapping, bool elsewhere, KwikError error, [NotNullWhen(true)] out KwikPath? path)
+    /// <summary>The answer has ended, one way or another; false when the request was closed before.</summary>
+    private bool TryClose(StreamMapping mapping, bool avoid, KwikError error)
     {
-        path = null;
+        Request? request;
         lock (_gate)
         {
-            if (!TakeBackLocked(mapping, error))
+            if (!_requests.Remove(mapping.RequestId, out request))
             {
                 return false;
             }
 
-            path = _sources[mapping.PathId].Path;
-            _scheduler.GiveBack(mapping.RequestId, elsewhere);
+            if (error != KwikError.None)
+            {
+                TellLostLocked(request, error);
+            }
+
+            _scheduler.GiveBack(mapping.RequestId, avoid);
         }
 
-        path.CountRequests(-1);
+        request.Path.CountRequests(-1);
         return true;
     }
 
-    /// <summary>The request is no longer open; false when it was not any more. What is missing of it is news, unless nothing went wrong.</summary>
-    private bool TakeBackLocked(StreamMapping mapping, KwikError error)
+    private Action? TryNext()
     {
-        if (!_asked.Remove(mapping.RequestId))
-        {
-            return false;
-        }
-
-        if (error != KwikError.None && _scheduler.Missing(mapping.RequestId) is (long offset, long length))
-        {
-            _stream.Raise(new PieceFetchedAgain(offset, length, mapping.PathId, error));
-        }
-
-        return true;
-    }
-
-    private bool TryAsk([NotNullWhen(true)] out KwikPath? path, [NotNullWhen(true)] out RangeRequest? request)
-    {
-        (path, request) = (null, null);
         lock (_gate)
         {
-            if (_ended || !TryLease(out RangeLease lease))
+            if (_ended)
             {
-                return false;
+                return null;
             }
 
-            Source source = _sources[lease.Source];
-            path = source.Path;
-            request = new RangeRequest
+            TimeSpan now = Now;
+            ListenLocked(now);
+            _scheduler.InOrder = !_stream.Incoming.IsPositioned;
+            while (_scheduler.TryNext(_stream.Incoming.TakenBytes, now, out DeliveryStep step, TakesRequests, _stream.Incoming.Reserve))
             {
-                RequestId = (ulong)lease.RequestId,
-                KwikStreamId = (ulong)_stream.Id,
-                Root = _root,
-                Offset = (ulong)lease.Offset,
-                Length = (ulong)lease.Length,
-                Grant = source.HasGrant || path.Role == ServerRole.Primary ? ByteString.Empty : _grant,
-            };
-            source.HasGrant = true;
-            var mapping = new StreamMapping(path.Id, lease.RequestId, _stream, lease.Offset, lease.Length, this);
-            _asked.Add(lease.RequestId, mapping);
-            _mappings.Expect(mapping);
-        }
+                if (DoLocked(step) is { } action)
+                {
+                    return action;
+                }
+            }
 
-        return true;
+            TimeSpan wait = _scheduler.NextWakeUp is { } due ? due - now : Timeout.InfiniteTimeSpan;
+            // In whole milliseconds, rounded up: a timer that fires early would be set again and again.
+            _wakeUp.Change(
+                wait < TimeSpan.Zero ? wait : TimeSpan.FromMilliseconds(Math.Ceiling(wait.TotalMilliseconds)), Timeout.InfiniteTimeSpan);
+            return null;
+        }
     }
 
-    /// <summary>A lease together with its place among the outstanding requests of its path.</summary>
-    private bool TryLease(out RangeLease lease)
-    {
-        // The stream's lock is taken inside ours.
-        while (_scheduler.TryLease(
-            _stream.Incoming.TakenBytes, out lease, id => _sources[id].Path.TakesRequests, _stream.Incoming.Reserve))
-        {
-            if (_sources[lease.Source].Path.TryTakeRequest())
-            {
-                return true;
-            }
+    // The path's lock is taken inside ours.
+    private bool TakesRequests(int source) => _sources[source].Path.TakesRequests;
 
+    /// <summary>What to do outside of the lock.</summary>
+    private Action? DoLocked(DeliveryStep step)
+    {
+        switch (step.Kind)
+        {
+            case DeliveryStepKind.Ask:
+                return AskLocked(step);
+            case DeliveryStepKind.Cancel when _requests.TryGetValue(step.RequestId, out Request? request):
+                if (request.PlacedEnd == request.Mapping.End)
+                {
+                    // All of it is here; only its end is on its way.
+                    return null;
+                }
+
+                _requests.Remove(step.RequestId);
+                return () => Stop(request);
+            case DeliveryStepKind.Dead:
+                TellLostLocked(step.Source, KwikError.Timeout);
+                return null;
+            default:
+                return null;
+        }
+    }
+
+    private Action? AskLocked(DeliveryStep step)
+    {
+        Source source = _sources[step.Source];
+        if (!source.Path.TryTakeRequest())
+        {
             // Another stream took the last place in between.
-            _scheduler.GiveBack(lease.RequestId);
+            _scheduler.GiveBack(step.RequestId, avoid: false);
+            return null;
         }
 
-        return false;
+        var frame = new RangeRequest
+        {
+            RequestId = (ulong)step.RequestId,
+            KwikStreamId = (ulong)_stream.Id,
+            Root = _root,
+            Offset = (ulong)step.Offset,
+            Length = (ulong)(step.End - step.Offset),
+            Grant = source.HasGrant || source.Path.Role == ServerRole.Primary ? ByteString.Empty : _grant,
+            Urgent = step.IsUrgent,
+        };
+        source.HasGrant = true;
+        var mapping = new StreamMapping(step.Source, step.RequestId, _stream, step.Offset, step.End - step.Offset, this);
+        _requests.Add(step.RequestId, new Request(mapping, source.Path));
+        _mappings.Expect(mapping);
+        return () => source.Path.Control.Send(new ControlFrame { RangeRequest = frame }, urgent: step.IsUrgent);
     }
 
-    private void Cancel(List<StreamMapping> mappings)
+    /// <summary>What has come since the last time, also of frames that are not whole yet, and what is known of the paths.</summary>
+    private void ListenLocked(TimeSpan now)
     {
-        foreach (StreamMapping mapping in mappings)
+        foreach (Request request in _requests.Values)
         {
-            _mappings.Forget(mapping);
-            mapping.Cancel();
+            HearLocked(request, now);
         }
+
+        foreach ((int id, Source source) in _sources)
+        {
+            if (source.Path.RoundTrip is var roundTrip && roundTrip != source.RoundTrip)
+            {
+                source.RoundTrip = roundTrip;
+                _scheduler.Measured(id, roundTrip);
+            }
+        }
+    }
+
+    private void HearLocked(Request request, TimeSpan now)
+    {
+        long arrived = request.Mapping.ArrivedBytes;
+        if (arrived > request.Reported)
+        {
+            _scheduler.Received(request.Mapping.RequestId, arrived - request.Reported, now);
+            request.Reported = arrived;
+        }
+    }
+
+    private void VerifyLocked(Request request, long from)
+    {
+        for (long leaf = from / _leafSize * _leafSize; leaf < request.PlacedEnd; leaf += _leafSize)
+        {
+            if (leaf + _leafSize <= request.PlacedEnd || request.PlacedEnd == request.Mapping.End)
+            {
+                _scheduler.Verified(request.Mapping.RequestId, leaf);
+            }
+        }
+    }
+
+    private void TellLostLocked(int pathId, KwikError error)
+    {
+        foreach (Request request in _requests.Values.Where(request => request.Mapping.PathId == pathId))
+        {
+            TellLostLocked(request, error);
+        }
+    }
+
+    private void TellLostLocked(Request request, KwikError error)
+    {
+        if (_scheduler.Missing(request.Mapping.RequestId) is (long offset, long length))
+        {
+            _stream.Raise(new PieceFetchedAgain(offset, length, request.Mapping.PathId, error));
+        }
+    }
+
+    /// <summary>A request that is not in the table any more: its answer is not wanted.</summary>
+    private void Stop(Request request)
+    {
+        _mappings.Forget(request.Mapping);
+        request.Mapping.Cancel();
+        request.Path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)request.Mapping.RequestId } });
+        request.Path.CountRequests(-1);
     }
 }

@@ -7,7 +7,8 @@ namespace Kwik.Sessions;
 
 /// <summary>
 /// Serves the range requests of one connection: one at a time, in the order of their arrival, each on an Internal stream
-/// of its own, so that bytes wait here and not inside QUIC. Safe for concurrent use.
+/// of its own, so that bytes wait here and not inside QUIC. What is urgent is served between two frames of what is not.
+/// Safe for concurrent use.
 /// </summary>
 internal sealed class RangeServer(
     ITransportConnection connection,
@@ -26,6 +27,9 @@ internal sealed class RangeServer(
     private readonly LinkedList<RangeRequest> _queue = new();
     private readonly AsyncSignal _queued = new();
     private RangeRequest? _serving;
+
+    // The first in the queue is served before what is being served.
+    private volatile bool _urgent;
 
     /// <summary>Takes a request, or refuses it: too many, not admitted, or a range that no content has.</summary>
     public void Enqueue(RangeRequest request)
@@ -47,7 +51,16 @@ internal sealed class RangeServer(
         {
             if (_queue.Count < maxRequests)
             {
-                _queue.AddLast(request);
+                if (request.Urgent)
+                {
+                    _queue.AddFirst(request);
+                    _urgent = true;
+                }
+                else
+                {
+                    _queue.AddLast(request);
+                }
+
                 _queued.Set();
                 return;
             }
@@ -115,6 +128,7 @@ internal sealed class RangeServer(
         {
             RangeRequest? request = _queue.First?.Value;
             _serving = request;
+            _urgent = false;
             if (request is not null)
             {
                 _queue.RemoveFirst();
@@ -164,7 +178,7 @@ internal sealed class RangeServer(
         }
     }
 
-    private static async Task SendAsync(IContent content, long end, SecondaryStream answer, CancellationToken cancellationToken)
+    private async Task SendAsync(IContent content, long end, SecondaryStream answer, CancellationToken cancellationToken)
     {
         while (answer.GetOffset() < end)
         {
@@ -187,9 +201,29 @@ internal sealed class RangeServer(
             }
 
             await answer.WriteFrameAsync(frame);
+            await ServeUrgentAsync(cancellationToken);
         }
 
         await answer.CompleteAsync();
+    }
+
+    /// <summary>What is urgent waits for one frame at most.</summary>
+    private async ValueTask ServeUrgentAsync(CancellationToken cancellationToken)
+    {
+        if (!_urgent || _serving is not { Urgent: false } present)
+        {
+            return;
+        }
+
+        while (_urgent && TryDequeue() is { } urgent)
+        {
+            await ServeAsync(urgent, cancellationToken);
+        }
+
+        lock (_gate)
+        {
+            _serving = present;
+        }
     }
 
     private static async Task FillAsync(IContent content, long offset, Lease frame, int length, CancellationToken cancellationToken)

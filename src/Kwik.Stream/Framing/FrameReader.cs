@@ -17,10 +17,14 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool, int b
     private int _aheadStart;
     private int _aheadEnd;
     private long _bytesRead;
+    private long _payloadArrived;
     private long _payloadRead;
 
     /// <summary>Bytes taken from the transport, frames included. Safe to read at any time.</summary>
     public long BytesRead => Interlocked.Read(ref _bytesRead);
+
+    /// <summary>Of these, bytes of payloads, complete or not. Safe to read at any time.</summary>
+    public long PayloadArrived => Interlocked.Read(ref _payloadArrived);
 
     /// <summary>Of these, bytes of complete payloads. Safe to read at any time.</summary>
     public long PayloadRead => Interlocked.Read(ref _payloadRead);
@@ -109,6 +113,7 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool, int b
         Ahead[..buffered].CopyTo(piece.Free.Span);
         piece.Extend(buffered);
         _aheadStart += buffered;
+        Interlocked.Add(ref _payloadArrived, buffered);
         while (piece.Length < length)
         {
             int wanted = length - piece.Length + LookAhead;
@@ -118,6 +123,7 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool, int b
                 throw Violation("The stream ended inside a payload.");
             }
 
+            Interlocked.Add(ref _payloadArrived, Math.Min(read, length - piece.Length));
             piece.Extend(read);
         }
 

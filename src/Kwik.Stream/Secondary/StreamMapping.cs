@@ -41,6 +41,18 @@ internal sealed class StreamMapping(
     /// <summary>Offset behind the last byte.</summary>
     public long End => offset + length;
 
+    /// <summary>Bytes of the answer that have come, also those of a frame that is not whole yet.</summary>
+    public long ArrivedBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _source?.Frames.PayloadArrived ?? 0;
+            }
+        }
+    }
+
     /// <summary>Is told of the progress.</summary>
     public IRangeReceiver Receiver => receiver;
 

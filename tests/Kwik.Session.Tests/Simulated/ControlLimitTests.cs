@@ -167,13 +167,13 @@ public sealed class ControlLimitTests
     [Fact]
     public void RangeRefused_WithLimitExceeded_IsAskedAgainWhenThereIsRoom() => Simulation.Run(1, async world =>
     {
-        var content = MemoryContent.Random(1, 512 * 1024);
+        var content = MemoryContent.Random(1, 2 * 1024 * 1024);
         await using var deployment = new SimulatedDeployment(world);
         // It said 64, and takes one.
         Task<RawPeer> accepting = await RawPeer.ListenAsync(deployment.PrimaryHost);
         await using ClientSession session = await deployment.ConnectAsync(options => options with
         {
-            Aggregation = new AggregatorOptions { MaxPendingBytes = 1024 * 1024 },
+            Aggregation = new AggregatorOptions { MaxPendingBytes = 4 * 1024 * 1024 },
         });
         await using RawPeer primary = await accepting;
         await using KwikStream stream = await session.OpenStreamSync();

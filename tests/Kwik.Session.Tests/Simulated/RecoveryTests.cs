@@ -148,7 +148,12 @@ public class RecoveryTests
                 : ValueTask.CompletedTask));
         await ServeAsync(deployment, content, rogue.Address);
 
-        await using ClientSession session = await deployment.ConnectAsync(options => options with { Recovery = new() { Rules = rules } });
+        await using ClientSession session = await deployment.ConnectAsync(options => options with
+        {
+            Recovery = new() { Rules = rules },
+            // Else others are asked long before the hole is looked at.
+            Delivery = new() { SuspectAfter = TimeSpan.FromSeconds(60) },
+        });
         await using KwikStream stream = await session.AcceptStream();
         await check(session, stream, content);
     });

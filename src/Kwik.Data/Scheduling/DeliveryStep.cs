@@ -1,0 +1,52 @@
+namespace Kwik.Data;
+
+/// <summary>What the scheduler wants done.</summary>
+internal enum DeliveryStepKind
+{
+    /// <summary>Ask a source for a range.</summary>
+    Ask,
+
+    /// <summary>A lease has ended: stop its sender if it is still at it. What it brought in whole leaves has been taken.</summary>
+    Cancel,
+
+    /// <summary>For information: a source is silent.</summary>
+    Suspect,
+
+    /// <summary>For information: a source is given up for now; its leases are cancelled by steps of their own.</summary>
+    Dead,
+
+    /// <summary>For information: a source sends again.</summary>
+    Back,
+}
+
+/// <summary>Why a range is asked for.</summary>
+internal enum LeaseReason
+{
+    /// <summary>It is the next in turn.</summary>
+    Next,
+
+    /// <summary>The source that was asked is silent, and the reader waits.</summary>
+    Hedge,
+
+    /// <summary>A source with nothing to do takes over what another one would finish later.</summary>
+    TakeOver,
+
+    /// <summary>The same, below two leaves: a second copy, and the first one to come counts.</summary>
+    Duplicate,
+
+    /// <summary>To see whether a source is there again.</summary>
+    Probe,
+}
+
+/// <param name="Kind">What.</param>
+/// <param name="Source">Of whom, or about whom.</param>
+/// <param name="RequestId">The lease, for Ask and Cancel.</param>
+/// <param name="Offset">Of its first byte, for Ask.</param>
+/// <param name="End">Behind its last byte, for Ask.</param>
+/// <param name="Reason">For Ask.</param>
+internal readonly record struct DeliveryStep(
+    DeliveryStepKind Kind, int Source, long RequestId = 0, long Offset = 0, long End = 0, LeaseReason Reason = LeaseReason.Next)
+{
+    /// <summary>The server is to begin with it at once.</summary>
+    public bool IsUrgent => Reason == LeaseReason.Hedge;
+}
