@@ -8,6 +8,7 @@ using Kwik.Benchmarks;
 // idle [--json]    memory of public streams on which nothing happens; starts itself once more for the server
 // streams [--json] what a QUIC stream for each range costs, and a write for each frame
 // files [--json]   ways to read a file that is served
+// delivery [--cases N] [--seed N]  how close the scheduler comes to what its sources can do, in a model
 // anything else goes to BenchmarkDotNet, for instance --filter '*Aggregator*' --job short
 return args switch
 {
@@ -18,6 +19,7 @@ return args switch
     ["idle", .. string[] options] => await IdlePairs.RunAsync(options.Contains("--json")),
     ["streams", .. string[] options] => await StreamCost.RunAsync(options.Contains("--json")),
     ["files", .. string[] options] => await FileReading.RunAsync(options.Contains("--json")),
+    ["delivery", .. string[] options] => DeliveryDistribution.Run(options),
     ["echo-server"] => await EchoServer.RunAsync(Console.In, Console.Out),
     ["open-server"] => await OpenServer.RunAsync(Console.In, Console.Out),
     _ => Show(BenchmarkSwitcher.FromAssembly(typeof(AllocationGate).Assembly).Run(args)),
