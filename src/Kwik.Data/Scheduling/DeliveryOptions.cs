@@ -29,8 +29,8 @@ public sealed record DeliveryOptions
     public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
-    /// As many times that silence, and the server is given up for now: 2 to 20, default 3. All that it owes is asked
-    /// elsewhere.
+    /// As many times that silence, and the server is given up until it answers a probe (<see cref="ProbeInterval"/>): 2 to
+    /// 20, default 3. All that it owes is asked elsewhere.
     /// </summary>
     public int DeadAfter { get; init; } = 3;
 

@@ -151,7 +151,7 @@ internal sealed partial class DeliveryScheduler
     {
         // In order, what is asked for far ahead needs the room of all that lies before it; else only its own, beside what was
         // asked for and what is here but not taken.
-        long before = InOrder ? start : _length - _free.Count - _skippedBytes;
+        long before = InOrder ? start : _length - _free.Count;
         long limit = InOrder ? _length : taken + _window;
         long wanted = Math.Min(before + end - start, limit);
         long room = Math.Min(wanted, reserve?.Invoke(wanted) ?? wanted) - before;

@@ -25,7 +25,6 @@ internal sealed partial class DeliveryScheduler
     // What each source failed to bring: another one is to have it, if there is one that did not.
     private readonly Dictionary<int, RangeSet> _failed = [];
     private long _extraBytes;
-    private long _skippedBytes;
 
     /// <param name="length">Bytes of the content.</param>
     /// <param name="leafSize">What is verified, and leased, as a whole.</param>
@@ -70,14 +69,6 @@ internal sealed partial class DeliveryScheduler
 
             return head;
         }
-    }
-
-    /// <summary>Bytes that are here need not be asked for. To be told before anybody is asked.</summary>
-    public void Skip(long start, long end)
-    {
-        long before = _free.Count;
-        _free.Remove(start, end);
-        _skippedBytes += before - _free.Count;
     }
 
     /// <summary>A source can be asked from now on.</summary>

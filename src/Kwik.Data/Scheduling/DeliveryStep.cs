@@ -12,7 +12,7 @@ internal enum DeliveryStepKind
     /// <summary>For information: a source is silent.</summary>
     Suspect,
 
-    /// <summary>For information: a source is given up for now; its leases are cancelled by steps of their own.</summary>
+    /// <summary>A source is given up until it answers a probe: whoever waits is to hear of it. Its leases end by steps of their own, which follow.</summary>
     Dead,
 
     /// <summary>For information: a source sends again.</summary>
