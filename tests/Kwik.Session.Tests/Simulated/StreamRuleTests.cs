@@ -24,13 +24,13 @@ public sealed class StreamRuleTests
     [Theory]
     [InlineData(1)]
     [InlineData(16)]
-    public void Header_ThatAClientNeverCompletes_IsStoppedAfterFiveSeconds(int bytes) => AtPrimary(async (world, client, _) =>
+    public void Header_ThatAClientNeverCompletes_IsStoppedAfterFiveSeconds(int bytes) => RawScene.AtPrimary(async (world, client, _) =>
         Assert.Equal(KwikError.Timeout, await HeaderAsync(world, client, bytes)));
 
     [Theory]
     [InlineData(1)]
     [InlineData(16)]
-    public void Header_ThatAPrimaryNeverCompletes_IsStoppedAfterFiveSeconds(int bytes) => AtClient(async (world, primary, session) =>
+    public void Header_ThatAPrimaryNeverCompletes_IsStoppedAfterFiveSeconds(int bytes) => RawScene.AtClient(async (world, primary, session) =>
     {
         Assert.Equal(KwikError.Timeout, await HeaderAsync(world, primary, bytes));
         Assert.Equal(1, session.GetAllPaths()[0].Violations);
@@ -40,7 +40,7 @@ public sealed class StreamRuleTests
     [InlineData((int)StreamType.Control)]
     [InlineData((int)StreamType.Internal)]
     [InlineData(200)]
-    public void Type_ThatAClientMayNotOpen_IsAbortedAndCounted(int type) => AtPrimary(async (world, client, session) =>
+    public void Type_ThatAClientMayNotOpen_IsAbortedAndCounted(int type) => RawScene.AtPrimary(async (world, client, session) =>
     {
         KwikError expected = type == 200 ? KwikError.MetadataProtocolViolation : KwikError.InvalidStreamRole;
         Assert.Equal(expected, await OpenAsync(client, (StreamType)type, bidirectional: true));
@@ -53,7 +53,7 @@ public sealed class StreamRuleTests
     [InlineData((int)StreamType.Error, false)]
     [InlineData((int)StreamType.Control, false)]
     [InlineData((int)StreamType.Main, false)]
-    public void Type_ThatAPrimaryMayNotOpen_IsAbortedAndCounted(int type, bool bidirectional) => AtClient(async (world, primary, session) =>
+    public void Type_ThatAPrimaryMayNotOpen_IsAbortedAndCounted(int type, bool bidirectional) => RawScene.AtClient(async (world, primary, session) =>
     {
         Task<KwikStream> another = session.AcceptStream();
         Assert.Equal(KwikError.InvalidStreamRole, await OpenAsync(primary, (StreamType)type, bidirectional));
@@ -66,8 +66,8 @@ public sealed class StreamRuleTests
     [Fact]
     public void Types_ThatMayNotBeOpened_MoreThan16Times_EndTheConnection()
     {
-        AtPrimary(async (_, client, _) => Assert.Equal(KwikError.LimitExceeded, await OpenSeventeenAsync(client)));
-        AtClient(async (_, primary, session) =>
+        RawScene.AtPrimary(async (_, client, _) => Assert.Equal(KwikError.LimitExceeded, await OpenSeventeenAsync(client)));
+        RawScene.AtClient(async (_, primary, session) =>
         {
             Assert.Equal(KwikError.LimitExceeded, await OpenSeventeenAsync(primary));
             Assert.Equal(KwikError.LimitExceeded, (await Assert.ThrowsAnyAsync<KwikException>(() => session.Closed)).Code);
@@ -76,7 +76,7 @@ public sealed class StreamRuleTests
 
     [Theory]
     [MemberData(nameof(BadMetadata))]
-    public void Metadata_ThatIsMalformedOnMain_FailsTheStream(string hex) => AtClient(async (world, primary, session) =>
+    public void Metadata_ThatIsMalformedOnMain_FailsTheStream(string hex) => RawScene.AtClient(async (world, primary, session) =>
     {
         ITransportStream main = await primary.OpenAsync(
             StreamType.Main, [.. RawPeer.Bytes((StreamFrame.Data(8), Payload)), .. Convert.FromHexString(hex)]);
@@ -100,7 +100,7 @@ public sealed class StreamRuleTests
     [Theory]
     [MemberData(nameof(MainEnds))]
     public void Main_ThatContradictsItself_FailsTheStreamBehindACorrectPrefix(string what, KwikError expected) =>
-        AtClient(async (world, primary, session) =>
+        RawScene.AtClient(async (world, primary, session) =>
         {
             (StreamFrame, byte[]) data = (StreamFrame.Data(8), Payload);
             (StreamFrame, byte[])[] rest = what switch
@@ -133,7 +133,7 @@ public sealed class StreamRuleTests
         });
 
     [Fact]
-    public void Offers_OfTwoSizesForOneStream_FailIt() => AtClient(async (world, primary, session) =>
+    public void Offers_OfTwoSizesForOneStream_FailIt() => RawScene.AtClient(async (world, primary, session) =>
     {
         ITransportStream main = await primary.OpenAsync(StreamType.Main, []);
         await using KwikStream stream = await session.AcceptStream();
@@ -181,29 +181,4 @@ public sealed class StreamRuleTests
         await OpenAsync(peer, StreamType.Control, bidirectional: true);
         return await end;
     }
-
-    private static void AtPrimary(Func<SimulatedWorld, RawPeer, PrimarySession, Task> play) => Simulation.Run(1, async world =>
-    {
-        var accepted = new TaskCompletionSource<PrimarySession>();
-        await using var deployment = new SimulatedDeployment(world);
-        await deployment.StartPrimaryAsync(null, session =>
-        {
-            accepted.SetResult(session);
-            return session.Closed;
-        });
-        await using RawPeer client = await RawPeer.ConnectAsync(
-            deployment.ClientHost, deployment.PrimaryHost, new Authenticate { Role = Role.Primary });
-        await play(world, client, await accepted.Task);
-    });
-
-    private static void AtClient(Func<SimulatedWorld, RawPeer, ClientSession, Task> play) => Simulation.Run(1, async world =>
-    {
-        await using var deployment = new SimulatedDeployment(world);
-        Task<RawPeer> accepting = await RawPeer.ListenAsync(deployment.PrimaryHost);
-        await using ClientSession session = await deployment.ConnectAsync();
-        await using RawPeer primary = await accepting;
-        await play(world, primary, session);
-        await session.DisposeAsync();
-        Assert.Equal(0, deployment.Pool.Outstanding);
-    });
 }

@@ -236,28 +236,8 @@ public sealed partial class XStreamErrorHalfTests
     /// <summary>A stream that the test has opened, as a client and as a primary, and what its other side says.</summary>
     private static void Say(Func<KwikStream, ITransportStream, ITransportStream, Task> play)
     {
-        Simulation.Run(1, async world =>
-        {
-            await using var deployment = new SimulatedDeployment(world);
-            Task<RawPeer> accepting = await RawPeer.ListenAsync(deployment.PrimaryHost);
-            await using ClientSession session = await deployment.ConnectAsync();
-            await using RawPeer primary = await accepting;
-            await OpenAsync(primary, () => session.AcceptStream(), play);
-        });
-        Simulation.Run(1, async world =>
-        {
-            var accepted = new TaskCompletionSource<PrimarySession>();
-            await using var deployment = new SimulatedDeployment(world);
-            await deployment.StartPrimaryAsync(null, session =>
-            {
-                accepted.SetResult(session);
-                return session.Closed;
-            });
-            await using RawPeer client = await RawPeer.ConnectAsync(
-                deployment.ClientHost, deployment.PrimaryHost, new Authenticate { Role = Role.Primary });
-            PrimarySession session = await accepted.Task;
-            await OpenAsync(client, () => session.AcceptStream(), play);
-        });
+        RawScene.AtClient((_, primary, session) => OpenAsync(primary, () => session.AcceptStream(), play));
+        RawScene.AtPrimary((_, client, session) => OpenAsync(client, () => session.AcceptStream(), play));
     }
 
     private static async Task OpenAsync(

@@ -201,30 +201,8 @@ public sealed partial class XStreamErrorHalfTests
     /// <summary>A stream of a client's, then one of a primary's, whose peer is the test; the session has to outlive it.</summary>
     private static void Hear(Func<KwikStream, (ITransportStream Main, ITransportStream Error), Task> play)
     {
-        Simulation.Run(1, async world =>
-        {
-            await using var deployment = new SimulatedDeployment(world);
-            Task<RawPeer> accepting = await RawPeer.ListenAsync(deployment.PrimaryHost);
-            await using ClientSession session = await deployment.ConnectAsync();
-            await using RawPeer primary = await accepting;
-            await PlayAsync(() => session.OpenStreamSync(), primary, play);
-            await session.DisposeAsync();
-            Assert.Equal(0, deployment.Pool.Outstanding);
-        });
-        Simulation.Run(1, async world =>
-        {
-            var accepted = new TaskCompletionSource<PrimarySession>();
-            await using var deployment = new SimulatedDeployment(world);
-            await deployment.StartPrimaryAsync(null, session =>
-            {
-                accepted.SetResult(session);
-                return session.Closed;
-            });
-            await using RawPeer client = await RawPeer.ConnectAsync(
-                deployment.ClientHost, deployment.PrimaryHost, new Authenticate { Role = Role.Primary });
-            PrimarySession session = await accepted.Task;
-            await PlayAsync(() => session.OpenStreamSync(), client, play);
-        });
+        RawScene.AtClient((_, primary, session) => PlayAsync(() => session.OpenStreamSync(), primary, play));
+        RawScene.AtPrimary((_, client, session) => PlayAsync(() => session.OpenStreamSync(), client, play));
     }
 
     private static async Task PlayAsync(
