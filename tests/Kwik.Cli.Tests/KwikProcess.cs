@@ -57,6 +57,40 @@ internal sealed class KwikProcess : IAsyncDisposable
     public static Task<CommandResult> RunInShellAsync(string directory, string line) =>
         RunAsync(Start("/bin/bash", directory, ["-c", line, Program], []));
 
+    /// <summary>
+    /// Running processes that have this text among their arguments: of a test's directory, the servers that serve from there.
+    /// The state is the kernel's letter for it, T for stopped.
+    /// </summary>
+    public static IEnumerable<(int Id, char State)> WithArgument(string text)
+    {
+        foreach (string process in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(process), out int id))
+            {
+                continue;
+            }
+
+            char state;
+            try
+            {
+                if (!File.ReadAllText(Path.Combine(process, "cmdline")).Contains(text, StringComparison.Ordinal))
+                {
+                    continue;
+                }
+
+                string stat = File.ReadAllText(Path.Combine(process, "stat"));
+                state = stat[stat.LastIndexOf(')') + 2];
+            }
+            catch (IOException)
+            {
+                // It has ended meanwhile.
+                continue;
+            }
+
+            yield return (id, state);
+        }
+    }
+
     /// <summary>The first line of standard output.</summary>
     public async Task<string> ReadLineAsync() =>
         await _process.StandardOutput.ReadLineAsync().WithinAsync() ?? throw new InvalidOperationException(await _errors);

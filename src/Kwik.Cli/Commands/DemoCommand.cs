@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
-using Kwik.Cli.Demo;
 using Kwik.Cli.Output;
+using Kwik.Cli.Staging;
 using Kwik.Sessions;
 using Kwik.Transfer;
 using Spectre.Console;
@@ -15,6 +15,15 @@ internal static class DemoCommand
     private const double KillAt = 0.4;
     private const int MaxSecondaries = 7;
     private const int WidthOfPipes = 120;
+
+    // Three of these are less than two cores do beside servers and links, so that the links are what limits.
+    private const long LinkRate = 100_000_000;
+
+    // For a secondary more, so that no two links are alike.
+    private static readonly TimeSpan LinkRoundTrip = TimeSpan.FromMilliseconds(10);
+
+    // Often enough that a small file is not whole before the demo has noticed where it stands.
+    private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(20);
 
     private static readonly Option<long> Size = new("--size")
     {
@@ -64,13 +73,15 @@ internal static class DemoCommand
         ProgressStyle style = parsed.GetValue(Progress);
         QuicProvider.EnsureLoaded();
         Say(style, $"making a file of {ByteSize.Format(size)} and starting 1 primary and {secondaries} secondary servers, "
-            + $"each behind a link of {ByteSize.FormatRate(DemoStage.BitsPerSecondOfLink)}");
-        await using DemoStage stage = await DemoStage.SetUpAsync(size, secondaries, cancellationToken);
-        DownloadResult alone = await stage.FetchAsync("primary alone", 1, style, null, cancellationToken);
-        DownloadResult all = await stage.FetchAsync("all servers", 1 + secondaries, style, null, cancellationToken);
+            + $"each behind a link of {ByteSize.FormatRate(LinkRate)}");
+        using StagedFile file = await StagedFile.CreateAsync(size, cancellationToken);
+        LinkShape[] links = [.. Enumerable.Range(1, 1 + secondaries).Select(i => new LinkShape(LinkRate, LinkRoundTrip * i))];
+        await using Stage stage = await Stage.SetUpAsync(file, links, cancellationToken);
+        DownloadResult alone = await FetchAsync(stage, "primary alone", 1, style, null, cancellationToken);
+        DownloadResult all = await FetchAsync(stage, "all servers", links.Length, style, null, cancellationToken);
         long? killedAt = null;
-        DownloadResult killed = await stage.FetchAsync("one killed", 1 + secondaries, style, KillOnTheWay, cancellationToken);
-        DemoJson report = Report(stage, alone, all, killed, killedAt);
+        DownloadResult killed = await FetchAsync(stage, "one killed", links.Length, style, KillOnTheWay, cancellationToken);
+        DemoJson report = Report(file, alone, all, killed, killedAt);
         if (parsed.GetValue(Json))
         {
             CommonOptions.WriteJson(report, JsonObjects.Default.DemoJson);
@@ -87,18 +98,45 @@ internal static class DemoCommand
             if (killedAt is null && progress.Bytes >= progress.Length * KillAt)
             {
                 killedAt = progress.Bytes;
-                stage.Secondaries[^1].Kill();
+                stage.Secondaries[^1].Process.Kill();
             }
         }
     }
 
-    private static DemoJson Report(DemoStage stage, DownloadResult alone, DownloadResult all, DownloadResult killed, long? killedAt)
+    /// <summary>
+    /// Fetches the file once, over a session of its own. The clock starts when the session has all its paths.
+    /// </summary>
+    /// <param name="stage">The servers.</param>
+    /// <param name="title">For people.</param>
+    /// <param name="paths">Servers to use, the primary included.</param>
+    /// <param name="style">How to show it.</param>
+    /// <param name="observe">Sees every progress; null: nobody does.</param>
+    /// <param name="cancellationToken">Gives the fetch up.</param>
+    private static async Task<DownloadResult> FetchAsync(
+        Stage stage, string title, int paths, ProgressStyle style, Action<DownloadProgress>? observe, CancellationToken cancellationToken)
+    {
+        string target = stage.PathOf("fetched.bin");
+        await using ClientSession session = await stage.ConnectAsync(paths, cancellationToken);
+        DownloadResult result = await ProgressView.RunAsync(
+            style,
+            title,
+            shown => FileClient.DownloadAsync(
+                session,
+                StagedFile.Name,
+                target,
+                new() { Progress = new Observed(shown, observe), ProgressInterval = ProgressInterval },
+                cancellationToken));
+        File.Delete(target);
+        return result;
+    }
+
+    private static DemoJson Report(StagedFile file, DownloadResult alone, DownloadResult all, DownloadResult killed, long? killedAt)
     {
         DownloadResult[] results = [alone, all, killed];
         return new(
-            results.All(result => result.Verified && result.Sha256 == stage.SourceSha256),
+            results.All(result => result.Verified && result.Sha256 == file.Sha256),
             all.Sha256,
-            stage.SourceSha256,
+            file.Sha256,
             all.Bytes,
             Math.Round(alone.Elapsed / all.Elapsed, 2),
             killedAt,
@@ -145,6 +183,16 @@ internal static class DemoCommand
         if (style is not ProgressStyle.None)
         {
             Console.Error.WriteLine($"kwik demo: {message}");
+        }
+    }
+
+    /// <summary>Shows progress, and lets somebody act on it.</summary>
+    private sealed class Observed(IProgress<DownloadProgress>? shown, Action<DownloadProgress>? observe) : IProgress<DownloadProgress>
+    {
+        public void Report(DownloadProgress value)
+        {
+            observe?.Invoke(value);
+            shown?.Report(value);
         }
     }
 }

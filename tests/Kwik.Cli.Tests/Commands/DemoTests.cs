@@ -91,7 +91,7 @@ public sealed class DemoTests : IDisposable
         await demo.DisposeAsync();
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         using var timeout = new CancellationTokenSource(TestTimeouts.Operation);
-        while (Servers().Any())
+        while (KwikProcess.WithArgument(_temp.Path).Any())
         {
             await timer.WaitForNextTickAsync(timeout.Token);
         }
@@ -115,29 +115,6 @@ public sealed class DemoTests : IDisposable
     private void AssertNothingLeft()
     {
         Assert.Empty(_temp.Entries);
-        Assert.Empty(Servers());
-    }
-
-    /// <summary>Command lines of processes that serve from this test's directory.</summary>
-    private IEnumerable<string> Servers()
-    {
-        foreach (string process in Directory.EnumerateDirectories("/proc").Where(name => int.TryParse(Path.GetFileName(name), out _)))
-        {
-            string commandLine;
-            try
-            {
-                commandLine = File.ReadAllText(Path.Combine(process, "cmdline"));
-            }
-            catch (IOException)
-            {
-                // It has ended meanwhile.
-                continue;
-            }
-
-            if (commandLine.Contains(_temp.Path, StringComparison.Ordinal))
-            {
-                yield return commandLine;
-            }
-        }
+        Assert.Empty(KwikProcess.WithArgument(_temp.Path));
     }
 }

@@ -1,16 +1,17 @@
 using System.Diagnostics;
 using System.Net;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Kwik.Cli.Output;
 using Kwik.Data;
 
-namespace Kwik.Cli.Demo;
+namespace Kwik.Cli.Staging;
 
 /// <summary>
 /// This program once more, as a server, in a process of its own. It ends when it is disposed of, and also when this process
 /// ends in whatever way, because its standard input ends then.
 /// </summary>
-internal sealed class ServerProcess : IAsyncDisposable
+internal sealed partial class ServerProcess : IAsyncDisposable
 {
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
@@ -30,7 +31,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>The key of its certificate.</summary>
     public required KeyHash Pin { get; init; }
 
-    /// <summary>Starts <c>kwik serve</c> with these arguments, on a port that the system chooses, and waits until it listens.</summary>
+    /// <summary>
+    /// Starts <c>kwik</c> with these arguments and <c>--json</c>, and waits for the line that says where it listens. They name
+    /// a command that ends with its standard input.
+    /// </summary>
     /// <exception cref="IOException">It ended instead; the message says why.</exception>
     /// <exception cref="TimeoutException">It does neither.</exception>
     public static async Task<ServerProcess> StartAsync(IEnumerable<string> arguments, CancellationToken cancellationToken)
@@ -48,7 +52,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             start.ArgumentList.Add(typeof(ServerProcess).Assembly.Location);
         }
 
-        foreach (string argument in (string[])["serve", "--listen", "127.0.0.1:0", "--json", "--until-eof", .. arguments])
+        foreach (string argument in arguments.Append("--json"))
         {
             start.ArgumentList.Add(argument);
         }
@@ -77,6 +81,13 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>Ends it the hard way, as a power cut would.</summary>
     public void Kill() => _process.Kill();
 
+    /// <summary>Stops it as a debugger would: it is there, holds its port, and does nothing.</summary>
+    /// <exception cref="PlatformNotSupportedException">The system has no such thing.</exception>
+    public void Suspend() => Signal(OperatingSystem.IsMacOS() ? 17 : 19);
+
+    /// <summary>Lets it go on after <see cref="Suspend"/>.</summary>
+    public void Resume() => Signal(OperatingSystem.IsMacOS() ? 19 : 18);
+
     /// <summary>Asks it to end, and ends it when it does not. May be called after <see cref="Kill"/>.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -94,4 +105,20 @@ internal sealed class ServerProcess : IAsyncDisposable
         await _errors;
         _process.Dispose();
     }
+
+    private void Signal(int signal)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            throw new PlatformNotSupportedException("Processes cannot be stopped on this system.");
+        }
+
+        if (!_process.HasExited && NativeKill(_process.Id, signal) != 0 && !_process.HasExited)
+        {
+            throw new IOException($"Signal {signal} was not sent: {Marshal.GetLastPInvokeErrorMessage()}.");
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int NativeKill(int process, int signal);
 }
