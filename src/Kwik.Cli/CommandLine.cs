@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Kwik.Cli.Commands;
 
 namespace Kwik.Cli;
@@ -14,7 +15,7 @@ internal static class CommandLine
         ParseResult parsed = Create().Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            string command = parsed.CommandResult.Command is RootCommand ? "kwik" : $"kwik {parsed.CommandResult.Command.Name}";
+            string command = NameOf(parsed.CommandResult);
             return (int)Failure.Report(new UsageException($"{parsed.Errors[0].Message.TrimEnd('.')}; see '{command} --help'."));
         }
 
@@ -29,11 +30,15 @@ internal static class CommandLine
         }
     }
 
+    private static string NameOf(CommandResult command) =>
+        command.Parent is CommandResult parent ? $"{NameOf(parent)} {command.Command.Name}" : "kwik";
+
     private static RootCommand Create() => new("Fetches files from several servers at once, over QUIC.")
     {
         DemoCommand.Create(),
         GetCommand.Create(),
         ServeCommand.Create(),
+        BenchCommand.Create(),
         CertCommand.Create(),
         KeyCommand.Create(),
         DoctorCommand.Create(),

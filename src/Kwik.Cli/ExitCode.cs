@@ -14,8 +14,8 @@ internal enum ExitCode
     /// <summary>The server has no such file.</summary>
     NotFound = 3,
 
-    /// <summary>No byte arrived for too long.</summary>
-    Stalled = 5,
+    /// <summary>No byte arrived for too long, or a benchmark's bar was missed.</summary>
+    TooSlow = 5,
 
     /// <summary>A local file cannot be read or written.</summary>
     Disk = 9,

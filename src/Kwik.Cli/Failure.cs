@@ -36,7 +36,7 @@ internal static class Failure
     private static (ExitCode Code, string Message) Describe(TransferException e) => e.Error switch
     {
         TransferError.NotFound => (ExitCode.NotFound, e.Message),
-        TransferError.Stalled => (ExitCode.Stalled, e.Message),
+        TransferError.Stalled => (ExitCode.TooSlow, e.Message),
         TransferError.Disk => (ExitCode.Disk, e.Message),
         TransferError.TargetExists => (ExitCode.TargetExists, $"{e.Message.TrimEnd('.')}; --force replaces it."),
         TransferError.Authentication => (ExitCode.Authentication, e.Message),

@@ -28,7 +28,7 @@ internal static class DoctorCommand
 
     private static int Run(ParseResult parsed)
     {
-        LibraryJson library = Describe(QuicProvider.EnsureLoaded());
+        LibraryJson library = LibraryJson.From(QuicProvider.EnsureLoaded());
         var udp = new UdpJson(
             ReadLimit("rmem_max"),
             ReadLimit("rmem_default"),
@@ -48,19 +48,6 @@ internal static class DoctorCommand
 
         return (int)ExitCode.Ok;
     }
-
-    private static LibraryJson Describe(QuicLibrary library) => new(
-        library.Origin.ToString().ToLowerInvariant(),
-        library.Path,
-        library.Version?.ToString(),
-        library.Name,
-        library.Origin switch
-        {
-            QuicLibraryOrigin.Environment => $"{QuicProvider.PathVariable} names it",
-            QuicLibraryOrigin.System when library.Path is null => "System.Net.Quic finds its library itself on this system",
-            QuicLibraryOrigin.System => $"the system has it, and it is of version {QuicProvider.MinimumVersion} or later",
-            _ => $"the system has none of version {QuicProvider.MinimumVersion} or later; this one was built with Kwik",
-        });
 
     private static IEnumerable<string> Advise(UdpJson udp)
     {

@@ -88,8 +88,22 @@ internal sealed record ServeJson(string Role, string Address, string Pin, string
 /// <summary><c>doctor --json</c>.</summary>
 internal sealed record DoctorJson(LibraryJson Library, UdpJson Udp, List<string> Advice);
 
-/// <summary>The QUIC library of <c>doctor --json</c>.</summary>
-internal sealed record LibraryJson(string Origin, string? Path, string? Version, string? Name, string Why);
+/// <summary>The QUIC library of <c>doctor --json</c> and <c>bench --json</c>.</summary>
+internal sealed record LibraryJson(string Origin, string? Path, string? Version, string? Name, string Why)
+{
+    public static LibraryJson From(QuicLibrary library) => new(
+        library.Origin.ToString().ToLowerInvariant(),
+        library.Path,
+        library.Version?.ToString(),
+        library.Name,
+        library.Origin switch
+        {
+            QuicLibraryOrigin.Environment => $"{QuicProvider.PathVariable} names it",
+            QuicLibraryOrigin.System when library.Path is null => "System.Net.Quic finds its library itself on this system",
+            QuicLibraryOrigin.System => $"the system has it, and it is of version {QuicProvider.MinimumVersion} or later",
+            _ => $"the system has none of version {QuicProvider.MinimumVersion} or later; this one was built with Kwik",
+        });
+}
 
 /// <summary>The system's UDP of <c>doctor --json</c>; null is what the system does not tell.</summary>
 internal sealed record UdpJson(long? RmemMax, long? RmemDefault, long? WmemMax, long? WmemDefault, bool? Gso, bool? Gro);
@@ -109,4 +123,6 @@ internal sealed record KeyJson(string Key, string Public);
 [JsonSerializable(typeof(DoctorJson))]
 [JsonSerializable(typeof(CertJson))]
 [JsonSerializable(typeof(KeyJson))]
+[JsonSerializable(typeof(AggregateJson))]
+[JsonSerializable(typeof(FailoverJson))]
 internal sealed partial class JsonObjects : JsonSerializerContext;
