@@ -3,8 +3,8 @@ namespace Kwik.Data;
 /// <summary>A range in whole leaves that one source was asked for.</summary>
 internal sealed class DeliveryLease(long requestId, DeliverySource source, long offset, long end, TimeSpan asked)
 {
-    // Leaves that another source has delivered meanwhile: nobody waits for this copy.
-    private readonly RangeSet _elsewhere = new();
+    // Leaves that another lease has brought meanwhile: nobody waits for this copy. The last leaf is never one of them. Rare.
+    private RangeSet? _elsewhere;
 
     public long RequestId => requestId;
 
@@ -13,12 +13,12 @@ internal sealed class DeliveryLease(long requestId, DeliverySource source, long 
     public long Offset { get; } = offset;
 
     /// <summary>Offset behind the last byte that is still wanted of it.</summary>
-    public long End { get; set; } = end;
+    public long End { get; private set; } = end;
 
     /// <summary>Offset behind the last byte that came.</summary>
     public long ReceivedEnd { get; set; } = offset;
 
-    /// <summary>Offset behind the last leaf that was found to be right.</summary>
+    /// <summary>Offset behind the last leaf that was found to be right; it may be far behind the last byte that came.</summary>
     public long VerifiedEnd { get; set; } = offset;
 
     public TimeSpan Asked => asked;
@@ -26,40 +26,46 @@ internal sealed class DeliveryLease(long requestId, DeliverySource source, long 
     /// <summary>It was the only one of its source when it was asked: its first byte tells the round trip.</summary>
     public bool WasAlone { get; init; }
 
-    /// <summary>A second copy of what another lease covers.</summary>
-    public bool IsExtra { get; init; }
+    /// <summary>A probe: of a leaf that anybody else may be asked for as well.</summary>
+    public bool IsProbe { get; set; }
 
-    /// <summary>A second copy has been asked of this one.</summary>
-    public bool HasExtra { get; set; }
+    /// <summary>The lease of which this is a second copy; null when there is none, or when that one has been given back.</summary>
+    public DeliveryLease? CopyOf { get; set; }
+
+    /// <summary>It does not count: somebody else owes all of it, or may be asked for it.</summary>
+    public bool IsCopy => IsProbe || CopyOf is not null;
 
     public long Missing => Math.Max(0, End - ReceivedEnd);
 
     public bool HasBegun => ReceivedEnd > Offset;
 
+    /// <summary>True when there is a leaf that it is to bring.</summary>
+    public bool IsWanted => VerifiedEnd < End;
+
+    /// <summary>The first leaf that it is to bring, while it is wanted.</summary>
+    public long FirstAwaited => _elsewhere?.EndAt(VerifiedEnd) ?? VerifiedEnd;
+
+    /// <summary>The first leaf from there on that another lease has brought; <see cref="End"/> when there is none.</summary>
+    public long FirstGapFrom(long leaf) => Math.Min(_elsewhere?.StartFrom(leaf) ?? End, End);
+
     /// <summary>True when the leaf that begins there is this lease's to bring.</summary>
-    public bool Awaits(long leaf) => leaf >= VerifiedEnd && leaf < End && !_elsewhere.Contains(leaf);
+    public bool Awaits(long leaf) => leaf >= VerifiedEnd && leaf < End && _elsewhere?.Contains(leaf) != true;
 
     /// <summary>Another lease brought a leaf. At the end of this one it is not wanted any more: nobody is to take it over.</summary>
     public void DeliveredElsewhere(long leaf, long leafEnd, int leafSize)
     {
+        _elsewhere ??= new RangeSet();
         _elsewhere.Add(leaf, leafEnd);
-        while (End > VerifiedEnd && (End - 1) / leafSize * leafSize is var last && _elsewhere.Contains(last))
+        Shorten(End, leafSize);
+    }
+
+    /// <summary>It is to bring less: up to an offset, or to the last leaf before it that has not come elsewhere.</summary>
+    public void Shorten(long end, int leafSize)
+    {
+        End = end;
+        while (End > VerifiedEnd && (End - 1) / leafSize * leafSize is var last && _elsewhere?.Contains(last) == true)
         {
             End = last;
         }
-    }
-
-    /// <summary>True when there is a leaf that only this lease can still bring.</summary>
-    public bool IsWanted(int leafSize)
-    {
-        for (long leaf = VerifiedEnd; leaf < End; leaf += leafSize)
-        {
-            if (!_elsewhere.Contains(leaf))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 }

@@ -17,7 +17,12 @@ internal sealed partial class DeliveryScheduler
         get
         {
             TimeSpan? next = null;
-            foreach (DeliverySource source in IsComplete ? [] : _sources.Values.AsEnumerable())
+            if (IsComplete)
+            {
+                return _wakeUp = null;
+            }
+
+            foreach (DeliverySource source in _sources)
             {
                 TimeSpan? due = source.Health == SourceHealth.Dead ? source.NextProbe : source.Deadline(_options);
                 next = next is null || due < next ? due ?? next : next;
@@ -33,7 +38,7 @@ internal sealed partial class DeliveryScheduler
         if (_wakeUp is { } due && now - due > OwnStall)
         {
             _wakeUp = null;
-            foreach (DeliverySource source in _sources.Values)
+            foreach (DeliverySource source in _sources)
             {
                 source.RestartClock(now);
             }
@@ -44,7 +49,7 @@ internal sealed partial class DeliveryScheduler
     {
         NoticeOwnStall(now);
         _wakeUp = null;
-        foreach (DeliverySource source in _sources.Values)
+        foreach (DeliverySource source in _sources)
         {
             if (source.Deadline(_options) <= now)
             {
@@ -52,9 +57,9 @@ internal sealed partial class DeliveryScheduler
                 if (source.Health == SourceHealth.Well)
                 {
                     source.Health = SourceHealth.Suspect;
-                    _steps.Enqueue(new(DeliveryStepKind.Suspect, source.Id));
+                    Tell(DeliveryStepKind.Suspect, source);
                 }
-                else if (_sources.Values.Any(other => other.Health == SourceHealth.Well) || source.Spared == MaxSpared)
+                else if (IsAny(SourceHealth.Well) || source.Spared == MaxSpared)
                 {
                     GiveUp(source, now);
                 }
@@ -67,56 +72,86 @@ internal sealed partial class DeliveryScheduler
         }
     }
 
+    private bool IsAny(SourceHealth health)
+    {
+        foreach (DeliverySource source in _sources)
+        {
+            if (source.Health == health)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     private void GiveUp(DeliverySource source, TimeSpan now)
     {
         source.Health = SourceHealth.Dead;
         source.NextProbe = now + ProbeInterval(source);
-        _steps.Enqueue(new(DeliveryStepKind.Dead, source.Id));
-        GiveAllBack(source);
+        Tell(DeliveryStepKind.Dead, source);
+        GiveAllBack(source, LeaseEnd.Silent);
     }
 
     /// <summary>What the reader waits for is asked of a second source, when the first one is silent.</summary>
     private bool TryHedge(long taken, TimeSpan now, Predicate<int>? takes, out DeliveryStep step)
     {
         step = default;
-        if (!InOrder || !_sources.Values.Any(source => source.Health == SourceHealth.Suspect))
+        if (!InOrder || !IsAny(SourceHealth.Suspect))
         {
             return false;
         }
 
+        // What is here but not checked is not asked for again.
         long head = Head;
-        if (taken < head || At(head) is not { HasExtra: false, Source.Health: SourceHealth.Suspect } late
-            || OthersAt(head, late).Exists(other => other.Source.Health == SourceHealth.Well)
-            || Best(source => source != late.Source && (takes?.Invoke(source.Id) ?? true) && !Avoids(source, head)) is not { } best)
+        if (taken < head || OwnerAt(head) is not { Source.Health: SourceHealth.Suspect } late
+            || late.ReceivedEnd >= Math.Min(head + _leafSize, late.End) || HasCopyOfAWellSource(head)
+            || FirstToBring(head, late.Source, takes) is not { } best)
         {
             return false;
         }
 
         // As much as the time needs in which the silent one is either back or given up.
-        long length = Math.Min(Leaves(best.Rate.BytesPerSecond * _options.SuspectAfter.TotalSeconds * _options.DeadAfter), late.End - head);
+        long length = Math.Min(Leaves(best.Speed * _options.SuspectAfter.TotalSeconds * _options.DeadAfter), late.End - head);
         length = Math.Min(length, Allowed(_options.BlockedDuplicateShare));
         if (length <= 0)
         {
             return false;
         }
 
-        late.HasExtra = true;
-        (long start, long end) = (head, Math.Min(head + length, late.End));
+        (long start, long end) = (head, Math.Min(head + length, late.FirstGapFrom(head)));
         TryAvoid(best, ref start, ref end);
-        step = Ask(best, start, end, LeaseReason.Hedge, now);
+        MakeWay(late, start, ref end);
+        step = Ask(best, start, end, LeaseReason.Hedge, now, late);
         return true;
+    }
+
+    /// <summary>The source that would bring a leaf first, of those that are well and may be asked.</summary>
+    private DeliverySource? FirstToBring(long leaf, DeliverySource but, Predicate<int>? takes)
+    {
+        DeliverySource? best = null;
+        foreach (DeliverySource source in _sources)
+        {
+            if (source != but && source.Health == SourceHealth.Well && (takes?.Invoke(source.Id) ?? true) && !Avoids(source, leaf)
+                && (best is null || source.Finish(_leafSize) < best.Finish(_leafSize)))
+            {
+                best = source;
+            }
+        }
+
+        return best;
     }
 
     /// <summary>A source that was given up is asked for one leaf: the one that is needed last, and of which there is a second copy then.</summary>
     private bool TryProbe(
         long taken, long limit, TimeSpan now, Predicate<int>? takes, Func<long, long>? reserve, out DeliveryStep step)
     {
-        foreach (DeliverySource source in _sources.Values)
+        foreach (DeliverySource source in _sources)
         {
             if (source.Health == SourceHealth.Dead && source.NextProbe <= now)
             {
                 // The last one was not answered.
-                GiveAllBack(source);
+                GiveAllBack(source, LeaseEnd.Silent);
                 source.NextProbe = now + ProbeInterval(source);
                 if ((takes?.Invoke(source.Id) ?? true) && TryFindProbe(taken, limit, reserve, out long start, out long end))
                 {
@@ -135,11 +170,11 @@ internal sealed partial class DeliveryScheduler
 
     private bool TryFindProbe(long taken, long limit, Func<long, long>? reserve, out long start, out long end)
     {
-        DeliveryLease? last = _leases.Values.MaxBy(lease => (lease.End, lease.RequestId));
-        if (last is not null)
+        if (_owners.Count > 0)
         {
+            DeliveryLease last = _owners[^1];
             (start, end) = ((last.End - 1) / _leafSize * _leafSize, last.End);
-            return last.Awaits(start);
+            return true;
         }
 
         (start, end) = _free.IsEmpty ? (0, 0) : _free.Ranges[0];

@@ -12,6 +12,13 @@ internal sealed partial class DeliveryScheduler
     // A source that takes over must be earlier by this.
     private const double WorthTheTrouble = 0.02;
 
+    // Sources that can be given work, for the time of one decision.
+    private readonly List<DeliverySource> _idle = [];
+
+    // Bytes a second of all that can be asked, and bytes that are wanted ahead of the reader; set anew before each decision.
+    private double _total;
+    private long _wanted;
+
     /// <summary>The next step, if there is one now.</summary>
     /// <param name="taken">Bytes that the reader has taken: in order, the offset that it is at.</param>
     /// <param name="now">Never earlier than before.</param>
@@ -32,100 +39,105 @@ internal sealed partial class DeliveryScheduler
             return false;
         }
 
-        var total = 0.0;
-        foreach (DeliverySource source in _sources.Values)
-        {
-            total += IsAskable(source) ? RateOf(source) : 0;
-        }
-
-        long limit = InOrder ? taken + Math.Max(_leafSize, Window(total)) : _length;
+        Estimate();
+        long limit = InOrder ? taken + Math.Max(_leafSize, _wanted) : _length;
         limit = limit >= _length ? _length : limit / _leafSize * _leafSize;
-        if (TryHedge(taken, now, takes, out step) || TryProbe(taken, limit, now, takes, reserve, out step))
+        return TryHedge(taken, now, takes, out step)
+            || TryProbe(taken, limit, now, takes, reserve, out step)
+            || TryGiveWork(taken, limit, now, takes, reserve, out step);
+    }
+
+    /// <summary>Who would be done first is asked first.</summary>
+    private bool TryGiveWork(
+        long taken, long limit, TimeSpan now, Predicate<int>? takes, Func<long, long>? reserve, out DeliveryStep step)
+    {
+        _idle.Clear();
+        foreach (DeliverySource source in _sources)
         {
-            return true;
+            if (IsAskable(source) && (HasRoom(source) || MayTakeOver(source)) && (takes?.Invoke(source.Id) ?? true))
+            {
+                int behind = _idle.Count;
+                while (behind > 0 && _idle[behind - 1].Finish(_idle[behind - 1].LeaseLength) > source.Finish(source.LeaseLength))
+                {
+                    behind--;
+                }
+
+                _idle.Insert(behind, source);
+            }
         }
 
-        foreach (DeliverySource source in _sources.Values
-            .Where(source => IsAskable(source) && (takes?.Invoke(source.Id) ?? true))
-            .OrderBy(source => Finish(source, LeaseLength(source, total))).ThenBy(source => source.Id))
+        foreach (DeliverySource source in _idle)
         {
-            if (TryPlace(source, taken, limit, total, reserve, now, out step) || (source.Health == SourceHealth.Well && TryTakeOver(source, taken, limit, now, out step)))
+            if (TryPlace(source, taken, limit, reserve, now, out step) || TryTakeOver(source, taken, limit, now, out step))
             {
                 return true;
             }
         }
 
+        step = default;
         return false;
     }
 
     /// <summary>Who is suspected is asked for more only when nobody is well.</summary>
     private bool IsAskable(DeliverySource source) =>
-        source.Health == SourceHealth.Well
-        || (source.Health == SourceHealth.Suspect && !_sources.Values.Any(other => other.Health == SourceHealth.Well));
+        source.Health == SourceHealth.Well || (source.Health == SourceHealth.Suspect && !IsAny(SourceHealth.Well));
 
-    /// <summary>The source that would bring a leaf first.</summary>
-    private DeliverySource? Best(Predicate<DeliverySource> where) => _sources.Values
-        .Where(source => source.Health == SourceHealth.Well && where(source))
-        .MinBy(source => (Finish(source, _leafSize), source.Id));
-
-    private double RateOf(DeliverySource source)
+    /// <summary>What the sources can do, as far as is known now.</summary>
+    private void Estimate()
     {
-        if (source.Rate.BytesPerSecond > 0)
+        (double known, int count, double longest) = (0, 0, 0);
+        foreach (DeliverySource source in _sources)
         {
-            return source.Rate.BytesPerSecond;
+            known += source.Rate.BytesPerSecond;
+            count += source.Rate.BytesPerSecond > 0 ? 1 : 0;
+            longest = Math.Max(longest, source.LongestRoundTrip.TotalSeconds);
         }
 
-        double known = 0;
-        int count = 0;
-        foreach (DeliverySource other in _sources.Values)
+        _total = 0;
+        foreach (DeliverySource source in _sources)
         {
-            known += other.Rate.BytesPerSecond;
-            count += other.Rate.BytesPerSecond > 0 ? 1 : 0;
+            source.Speed = source.Rate.BytesPerSecond > 0 ? source.Rate.BytesPerSecond : count > 0 ? known / count : UnknownRate;
+            _total += IsAskable(source) ? source.Speed : 0;
         }
 
-        return count > 0 ? known / count : UnknownRate;
-    }
-
-    /// <summary>Seconds until a source has sent all that it owes, and so many bytes more.</summary>
-    private double Finish(DeliverySource source, long length) =>
-        source.RoundTrip.TotalSeconds + ((source.Outstanding + length) / RateOf(source));
-
-    /// <summary>Two of the longest round trips and a longest lease, at all rates together: rule of thumb for a window that stops nobody.</summary>
-    private long Window(double total)
-    {
-        double longest = _sources.Values.Max(source => source.LongestRoundTrip.TotalSeconds);
-        double wanted = total * ((2 * longest) + _options.LeaseTime.TotalSeconds + _options.Slack.TotalSeconds);
-        return Math.Min(_window, Math.Max(Leaves(wanted), 4L * _leafSize * _sources.Count));
+        // Two of the longest round trips and a longest lease, at all rates together: rule of thumb for a window that stops nobody.
+        double wanted = _total * ((2 * longest) + _options.LeaseTime.TotalSeconds + _options.Slack.TotalSeconds);
+        _wanted = Math.Min(_window, Math.Max(Leaves(wanted), 4L * _leafSize * _sources.Count));
+        foreach (DeliverySource source in _sources)
+        {
+            source.LeaseLength = LeaseLength(source);
+        }
     }
 
     /// <summary>Bytes in whole leaves, at least one.</summary>
     private long Leaves(double bytes) => Math.Max(1, (long)(bytes / _leafSize)) * _leafSize;
 
-    private long LeaseLength(DeliverySource source, double total)
+    private long LeaseLength(DeliverySource source)
     {
         // A quarter of the window at most, so that each source finds room beside the others.
-        double share = Window(total) / 4.0 * RateOf(source) / Math.Max(1, total);
-        double wanted = Math.Min(RateOf(source) * _options.LeaseTime.TotalSeconds, share);
+        double share = _wanted / 4.0 * source.Speed / Math.Max(1, _total);
+        double wanted = Math.Min(source.Speed * _options.LeaseTime.TotalSeconds, share);
         if (source.Rate.Measured < Settled)
         {
-            wanted = Math.Min((double)_leafSize * (1L << Math.Min(source.CompletedLeases, 10)), Window(total) / 4.0 / _sources.Count);
+            wanted = Math.Min((double)_leafSize * (1L << Math.Min(source.CompletedLeases, 10)), _wanted / 4.0 / _sources.Count);
         }
 
         return Math.Min(Leaves(wanted), Math.Max(_options.MaxLease / _leafSize * _leafSize, _leafSize));
     }
 
     // An unknown source has two leases at most; each that it fulfils doubles the next.
-    private bool HasRoom(DeliverySource source, long length) =>
+    private bool HasRoom(DeliverySource source) =>
         source.Leases.Count < 2
-        || (source.Rate.Measured >= Settled && source.Outstanding + length <= RateOf(source) * (source.LongestRoundTrip + _options.Slack).TotalSeconds);
+        || (source.Rate.Measured >= Settled
+            && source.Outstanding + source.LeaseLength <= source.Speed * (source.LongestRoundTrip + _options.Slack).TotalSeconds);
 
     /// <summary>Asks a source for the first free bytes that it brings before the reader gets there.</summary>
     private bool TryPlace(
-        DeliverySource source, long taken, long limit, double total, Func<long, long>? reserve, TimeSpan now, out DeliveryStep step)
+        DeliverySource source, long taken, long limit, Func<long, long>? reserve, TimeSpan now, out DeliveryStep step)
     {
         step = default;
-        long length = LeaseLength(source, total);
-        if (_free.IsEmpty || _free.Ranges[0].Start >= limit || !HasRoom(source, length))
+        long length = source.LeaseLength;
+        if (_free.IsEmpty || _free.Ranges[0].Start >= limit || !HasRoom(source))
         {
             return false;
         }
@@ -133,7 +145,7 @@ internal sealed partial class DeliveryScheduler
         // Where the full lease would be too far ahead, a short one may not be.
         for (; ; length = Leaves(length / 2.0))
         {
-            if (TryFind(source, length, limit, total, out long start, out long end) && HasMemory(start, ref end, taken, reserve))
+            if (TryFind(source, length, limit, out long start, out long end) && HasMemory(start, ref end, taken, reserve))
             {
                 step = Ask(source, start, end, LeaseReason.Next, now);
                 return true;
@@ -151,7 +163,7 @@ internal sealed partial class DeliveryScheduler
     {
         // In order, what is asked for far ahead needs the room of all that lies before it; else only its own, beside what was
         // asked for and what is here but not taken.
-        long before = InOrder ? start : _length - _free.Count;
+        long before = InOrder ? start : Asked();
         long limit = InOrder ? _length : taken + _window;
         long wanted = Math.Min(before + end - start, limit);
         long room = Math.Min(wanted, reserve?.Invoke(wanted) ?? wanted) - before;
@@ -164,17 +176,18 @@ internal sealed partial class DeliveryScheduler
         return end > start;
     }
 
-    private bool TryFind(DeliverySource source, long length, long limit, double total, out long start, out long end)
+    private bool TryFind(DeliverySource source, long length, long limit, out long start, out long end)
     {
         long passed = 0;
-        foreach ((long from, long to) in _free.Ranges)
+        for (int i = 0; i < _free.Ranges.Count; i++)
         {
+            (long from, long to) = _free.Ranges[i];
             if (from >= limit)
             {
                 break;
             }
 
-            double ahead = (InOrder ? Ahead(source, length, total, from) : 0) - passed;
+            double ahead = (InOrder ? Ahead(source, length, from) : 0) - passed;
             long skipped = ahead > 0 ? Math.Min(to - from, (long)Math.Ceiling(ahead / _leafSize) * _leafSize) : 0;
             passed += skipped;
             long behind = Math.Min(to, limit);
@@ -192,30 +205,43 @@ internal sealed partial class DeliveryScheduler
         return false;
     }
 
-    /// <summary>Bytes that the others, those that are to bring this leaf, will have brought when this source is done with a lease.</summary>
-    private double Ahead(DeliverySource source, long length, double total, long leaf)
+    /// <summary>Bytes that those others who can bring them earlier will have brought when this source is done with a lease.</summary>
+    private double Ahead(DeliverySource source, long length, long leaf)
     {
-        double earliest = double.MaxValue;
-        foreach (DeliverySource other in _sources.Values)
+        double done = source.Finish(length);
+        double ahead = 0;
+        foreach (DeliverySource other in _sources)
         {
-            if (other != source && other.Health == SourceHealth.Well && !HasFailed(other, leaf))
+            // What is beyond its next lease: one lease more or less costs the reader little, a hole that nobody fills much.
+            double lead = done - other.Finish(other.LeaseLength);
+            if (lead > 0 && other != source && IsAskable(other) && !HasFailed(other, leaf))
             {
-                earliest = Math.Min(earliest, Finish(other, LeaseLength(other, total)));
+                ahead += lead * other.Speed;
             }
         }
 
-        double late = Finish(source, length) - earliest;
-        double ahead = late > 0 && earliest < double.MaxValue ? late * (total - RateOf(source)) : 0;
         // A small delay costs nothing while there is window left; leaving a hole for the others to fill costs requests.
-        return ahead > Math.Min(length / 2.0, Window(total) / 8.0) ? ahead : 0;
+        return ahead > Math.Min(length / 2.0, _wanted / 8.0) ? ahead : 0;
     }
-
     private bool HasFailed(DeliverySource source, long leaf) =>
         _failed.TryGetValue(source.Id, out RangeSet? failed) && failed.Contains(leaf);
 
     /// <summary>True when this source has failed to bring a leaf, and there is one that has not.</summary>
-    private bool Avoids(DeliverySource source, long leaf) => HasFailed(source, leaf)
-        && _sources.Values.Any(other => other != source && other.Health == SourceHealth.Well && !HasFailed(other, leaf));
+    private bool Avoids(DeliverySource source, long leaf)
+    {
+        if (HasFailed(source, leaf))
+        {
+            foreach (DeliverySource other in _sources)
+            {
+                if (other != source && other.Health == SourceHealth.Well && !HasFailed(other, leaf))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>Cuts a range to the first part of it that this source may be asked for; false when there is none.</summary>
     private bool TryAvoid(DeliverySource source, ref long start, ref long end)
@@ -245,62 +271,74 @@ internal sealed partial class DeliveryScheduler
         return TryAvoid(source, ref first, ref behind) && (first, behind) == (start, end);
     }
 
+    // Busy for longer than a lease takes to get here: it will ask again when it is free.
+    private static bool MayTakeOver(DeliverySource source) => source.Health == SourceHealth.Well
+        && (source.Leases.Count == 0 || source.Outstanding <= source.Speed * source.LongestRoundTrip.TotalSeconds);
+
     /// <summary>A source that has nothing to do relieves one that would be done later.</summary>
     private bool TryTakeOver(DeliverySource source, long taken, long limit, TimeSpan now, out DeliveryStep step)
     {
         step = default;
-        bool isTail = _free.IsEmpty || _free.Ranges[0].Start >= _length;
-        // Busy for longer than a lease takes to get here: it will ask again when it is free.
-        if (source.Leases.Count > 0 && source.Outstanding > RateOf(source) * source.LongestRoundTrip.TotalSeconds)
+        if (!MayTakeOver(source))
         {
             return false;
         }
 
-        long head = isTail ? 0 : Head;
-        if (!isTail && (!InOrder || taken < head || _free.Ranges[0].Start < limit))
+        if (!_free.IsEmpty)
         {
-            return false;
+            // Only what keeps the window shut.
+            long head = Head;
+            return InOrder && taken >= head && _free.Ranges[0].Start >= limit && OwnerAt(head) is { } owner
+                && IsVictim(owner, source) && TryRelieve(owner, ExpectedEnd(owner), source, now, out step);
         }
 
         DeliveryLease? victim = null;
         double latest = 0;
-        foreach (DeliveryLease lease in _leases.Values)
+        foreach (DeliverySource other in _sources)
         {
-            double end = ExpectedEnd(lease);
-            bool isCandidate = lease.Source != source && lease.Missing > 0 && !lease.HasExtra && !lease.IsExtra
-                && (isTail || lease.Awaits(head)) && MayBring(source, lease.VerifiedEnd, lease.End);
-            if (isCandidate && (end > latest || (end == latest && lease.RequestId < victim!.RequestId)))
+            double end = Beginning(other);
+            foreach (DeliveryLease lease in other.Leases)
             {
-                (victim, latest) = (lease, end);
+                end += lease.Missing / other.Speed;
+                double expected = end + (lease.HasBegun ? 0 : other.RoundTrip.TotalSeconds);
+                if (expected > latest && IsVictim(lease, source))
+                {
+                    (victim, latest) = (lease, expected);
+                }
             }
         }
 
         return victim is not null && TryRelieve(victim, latest, source, now, out step);
     }
 
+    private bool IsVictim(DeliveryLease lease, DeliverySource source) =>
+        lease.Source != source && lease.Missing > 0 && !lease.IsCopy && !HasCopy(lease)
+        && lease.FirstGapFrom(lease.FirstAwaited) == lease.End && MayBring(source, lease.FirstAwaited, lease.End);
+
     private bool TryRelieve(DeliveryLease victim, double expected, DeliverySource source, TimeSpan now, out DeliveryStep step)
     {
         step = default;
-        if (!victim.HasBegun && Finish(source, victim.End - victim.Offset) + WorthTheTrouble < expected)
+        long awaited = victim.FirstAwaited;
+        if (!victim.HasBegun && source.Finish(victim.End - awaited) + WorthTheTrouble < expected)
         {
             // Nothing has come of it, so that nothing is lost.
-            (long offset, long end) = (victim.Offset, victim.End);
-            End(victim);
-            step = Ask(source, offset, end, LeaseReason.TakeOver, now);
+            long end = victim.End;
+            End(victim, LeaseEnd.Superseded);
+            step = Ask(source, awaited, end, LeaseReason.TakeOver, now);
             return true;
         }
 
-        long begun = (victim.ReceivedEnd + _leafSize - 1) / _leafSize * _leafSize;
+        long begun = Math.Max(awaited, (victim.ReceivedEnd + _leafSize - 1) / _leafSize * _leafSize);
         long leaves = (victim.End - begun + _leafSize - 1) / _leafSize;
-        double share = RateOf(source) / (RateOf(source) + RateOf(victim.Source));
+        double share = source.Speed / (source.Speed + victim.Source.Speed);
         if (leaves >= 2)
         {
             long kept = begun + (Math.Max(0, leaves - Math.Max(1, (long)(leaves * share))) * _leafSize);
-            if (Finish(source, victim.End - kept) + WorthTheTrouble < expected)
+            if (source.Finish(victim.End - kept) + WorthTheTrouble < expected)
             {
-                long end = victim.End;
-                victim.Source.Owes(-(victim.End - kept));
-                victim.End = kept;
+                (long end, long missing) = (victim.End, victim.Missing);
+                victim.Shorten(kept, _leafSize);
+                Shortened(victim, missing);
                 step = Ask(source, kept, end, LeaseReason.TakeOver, now);
                 return true;
             }
@@ -308,24 +346,23 @@ internal sealed partial class DeliveryScheduler
             return false;
         }
 
-        long first = Math.Max(victim.VerifiedEnd, victim.ReceivedEnd / _leafSize * _leafSize);
-        if (Finish(source, victim.End - first) + WorthTheTrouble >= expected || victim.End - first > Allowed(_options.DuplicateShare))
+        long first = Math.Max(awaited, victim.ReceivedEnd / _leafSize * _leafSize);
+        if (source.Finish(victim.End - first) + WorthTheTrouble >= expected || victim.End - first > Allowed(_options.DuplicateShare))
         {
             return false;
         }
 
-        victim.HasExtra = true;
-        step = Ask(source, first, victim.End, LeaseReason.Duplicate, now);
+        step = Ask(source, first, victim.End, LeaseReason.Duplicate, now, victim);
         return true;
     }
 
     /// <summary>Seconds until a source is done with one of its leases.</summary>
     private double ExpectedEnd(DeliveryLease lease)
     {
-        double before = lease.Source.Health == SourceHealth.Well ? 0 : _options.SuspectAfter.TotalSeconds;
+        double before = Beginning(lease.Source);
         foreach (DeliveryLease earlier in lease.Source.Leases)
         {
-            before += earlier.Missing / RateOf(lease.Source);
+            before += earlier.Missing / lease.Source.Speed;
             if (earlier == lease)
             {
                 break;
@@ -335,18 +372,29 @@ internal sealed partial class DeliveryScheduler
         return before + (lease.HasBegun ? 0 : lease.Source.RoundTrip.TotalSeconds);
     }
 
-    private DeliveryStep Ask(DeliverySource source, long start, long end, LeaseReason reason, TimeSpan now)
+    private double Beginning(DeliverySource source) => source.Health == SourceHealth.Well ? 0 : _options.SuspectAfter.TotalSeconds;
+
+    private DeliveryStep Ask(
+        DeliverySource source, long start, long end, LeaseReason reason, TimeSpan now, DeliveryLease? copyOf = null)
     {
-        bool isExtra = reason is LeaseReason.Hedge or LeaseReason.Duplicate || (reason == LeaseReason.Probe && At(start) is not null);
         var lease = new DeliveryLease(_nextRequestId(), source, start, end, now)
         {
-            IsExtra = isExtra,
+            CopyOf = copyOf,
+            IsProbe = reason == LeaseReason.Probe,
             WasAlone = source.Leases.Count == 0,
         };
-        _free.Remove(start, end);
-        _extraBytes += isExtra ? end - start : 0;
         _leases.Add(lease.RequestId, lease);
+        if (lease.IsCopy)
+        {
+            _copies.Add(lease);
+            _extraBytes += end - start;
+        }
+        else
+        {
+            Own(lease);
+        }
+
         source.Asked(lease);
-        return new(DeliveryStepKind.Ask, source.Id, lease.RequestId, start, end, reason);
+        return Explain(new(DeliveryStepKind.Ask, source.Id, lease.RequestId, start, end, reason), source);
     }
 }

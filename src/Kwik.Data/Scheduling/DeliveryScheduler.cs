@@ -8,7 +8,7 @@ namespace Kwik.Data;
 /// <remarks>
 /// After every event, and at <see cref="NextWakeUp"/>, its owner calls <see cref="TryNext"/> until there is no step. What is
 /// neither free nor leased has been verified. Terms: a lease <em>ends</em> when all its leaves are verified, when it is
-/// cancelled, or when its source is gone.
+/// cancelled, or when its source is gone. A leaf may be received long before it is verified: until then it is its lease's.
 /// </remarks>
 internal sealed partial class DeliveryScheduler
 {
@@ -18,9 +18,10 @@ internal sealed partial class DeliveryScheduler
     private readonly int _leafSize;
     private readonly long _window;
     private readonly RangeSet _free = new();
-    private readonly SortedDictionary<int, DeliverySource> _sources = [];
-    private readonly Dictionary<long, DeliveryLease> _leases = [];
     private readonly Queue<DeliveryStep> _steps = new();
+
+    // By number. Few: one for each server.
+    private readonly List<DeliverySource> _sources = [];
 
     // What each source failed to bring: another one is to have it, if there is one that did not.
     private readonly Dictionary<int, RangeSet> _failed = [];
@@ -30,7 +31,7 @@ internal sealed partial class DeliveryScheduler
     /// <param name="leafSize">What is verified, and leased, as a whole.</param>
     /// <param name="window">Bytes that may wait ahead of the reader, at most; at least one leaf is asked for in any case.</param>
     /// <param name="options">Constants.</param>
-    /// <param name="nextRequestId">Gives a number that no lease has had.</param>
+    /// <param name="nextRequestId">Gives a number that no lease has had, larger than all before.</param>
     public DeliveryScheduler(
         long length, int leafSize, long window, DeliveryOptions options, Func<long> nextRequestId)
     {
@@ -45,7 +46,7 @@ internal sealed partial class DeliveryScheduler
     public int SourceCount => _sources.Count;
 
     /// <summary>The same sources, by their numbers, and how each of them does.</summary>
-    public IEnumerable<DeliverySource> Sources => _sources.Values;
+    public IReadOnlyList<DeliverySource> Sources => _sources;
 
     /// <summary>True when every byte is here and verified.</summary>
     public bool IsComplete => _free.IsEmpty && _leases.Count == 0;
@@ -53,44 +54,28 @@ internal sealed partial class DeliveryScheduler
     /// <summary>Bytes of second copies that were asked for.</summary>
     public long ExtraBytes => _extraBytes;
 
-    /// <summary>The first offset that is not verified.</summary>
-    public long Head
+    /// <summary>A source can be asked from now on.</summary>
+    public void AddSource(int source, TimeSpan roundTrip)
     {
-        get
+        if (Find(source) is null)
         {
-            long head = _free.IsEmpty ? _length : _free.Ranges[0].Start;
-            foreach (DeliveryLease lease in _leases.Values)
-            {
-                for (long leaf = lease.VerifiedEnd; leaf < lease.End && leaf < head; leaf += _leafSize)
-                {
-                    head = lease.Awaits(leaf) ? leaf : head;
-                }
-            }
-
-            return head;
+            int behind = _sources.FindIndex(other => other.Id > source);
+            _sources.Insert(behind < 0 ? _sources.Count : behind, new(source, roundTrip));
         }
     }
-
-    /// <summary>A source can be asked from now on.</summary>
-    public void AddSource(int source, TimeSpan roundTrip) => _sources.TryAdd(source, new(source, roundTrip));
 
     /// <summary>A source can no longer be asked; what it owes goes back, and its leases end.</summary>
     public void RemoveSource(int source)
     {
-        if (_sources.Remove(source, out DeliverySource? gone))
+        if (Find(source) is { } gone)
         {
-            GiveAllBack(gone);
+            _sources.Remove(gone);
+            GiveAllBack(gone, LeaseEnd.GivenBack);
         }
     }
 
     /// <summary>A round trip to a source was measured, by whatever means.</summary>
-    public void Measured(int source, TimeSpan roundTrip)
-    {
-        if (_sources.TryGetValue(source, out DeliverySource? known))
-        {
-            known.Measured(roundTrip);
-        }
-    }
+    public void Measured(int source, TimeSpan roundTrip) => Find(source)?.Measured(roundTrip);
 
     /// <summary>Bytes of a lease came, in order. False when it has ended.</summary>
     public bool Received(long requestId, long bytes, TimeSpan now)
@@ -109,12 +94,13 @@ internal sealed partial class DeliveryScheduler
 
         // A lease that was shortened may bring more than is wanted of it.
         long counted = Math.Min(bytes, lease.Missing);
-        source.Progressed(counted, now);
+        source.Progressed(lease, counted, now);
         lease.ReceivedEnd += bytes;
         if (source.Health != SourceHealth.Well)
         {
             source.Health = SourceHealth.Well;
-            _steps.Enqueue(new(DeliveryStepKind.Back, source.Id));
+            Adopt(source);
+            Tell(DeliveryStepKind.Back, source);
         }
 
         if (lease.Missing == 0)
@@ -126,8 +112,8 @@ internal sealed partial class DeliveryScheduler
     }
 
     /// <summary>
-    /// A leaf of a lease came whole, and is right; leaves of one lease come in order. False when it was here already, from
-    /// another source.
+    /// A leaf of a lease came whole, and is right; leaves of one lease come in order, as late as their check takes. False when it
+    /// was here already, from another source, or when the lease has ended.
     /// </summary>
     public bool Verified(long requestId, long leaf)
     {
@@ -139,28 +125,22 @@ internal sealed partial class DeliveryScheduler
         long end = Math.Min(leaf + _leafSize, _length);
         lease.VerifiedEnd = end;
         _free.Remove(leaf, end);
-        if (!lease.IsWanted(_leafSize))
+        if (!lease.IsWanted)
         {
             // Whoever was asked for more than is wanted now has to be stopped.
-            End(lease);
+            End(lease, LeaseEnd.Done);
         }
 
-        foreach (DeliveryLease other in OthersAt(leaf, lease))
+        if (OwnerAt(leaf) is { } owner && owner != lease)
         {
-            long missing = other.Missing;
-            other.DeliveredElsewhere(leaf, end, _leafSize);
-            if (missing > other.Missing)
-            {
-                other.Source.Owes(other.Missing - missing);
-            }
+            DeliveredElsewhere(owner, leaf, end);
+        }
 
-            if (!other.IsWanted(_leafSize))
+        for (int i = _copies.Count - 1; i >= 0; i--)
+        {
+            if (_copies[i] != lease && _copies[i].Awaits(leaf))
             {
-                End(other);
-            }
-            else if (other.Missing == 0)
-            {
-                other.Source.Leases.Remove(other);
+                DeliveredElsewhere(_copies[i], leaf, end);
             }
         }
 
@@ -168,8 +148,8 @@ internal sealed partial class DeliveryScheduler
     }
 
     /// <summary>
-    /// A lease will not be fulfilled: what is missing of it is leased anew. With <paramref name="avoid"/> of another source, if
-    /// there is one.
+    /// A lease will not be fulfilled, or what it brought is wrong: what is not verified of it is leased anew. With
+    /// <paramref name="avoid"/> of another source, if there is one.
     /// </summary>
     public void GiveBack(long requestId, bool avoid)
     {
@@ -182,7 +162,7 @@ internal sealed partial class DeliveryScheduler
                 _failed[source].Add(lease.VerifiedEnd, lease.End);
             }
 
-            GiveBack(lease);
+            GiveBack(lease, LeaseEnd.GivenBack);
         }
     }
 
@@ -190,52 +170,24 @@ internal sealed partial class DeliveryScheduler
     public (long Offset, long Length)? Missing(long requestId) =>
         _leases.TryGetValue(requestId, out DeliveryLease? lease) ? (lease.VerifiedEnd, lease.End - lease.VerifiedEnd) : null;
 
-    /// <summary>The request that is to bring the leaf with this offset; null when there is none.</summary>
-    public long? RequestAt(long offset) => At(offset - (offset % _leafSize))?.RequestId;
+    /// <summary>The request that is to bring the leaf with this offset, not a second copy; null when there is none.</summary>
+    public long? RequestAt(long offset) => OwnerAt(offset - (offset % _leafSize))?.RequestId;
 
-    private DeliveryLease? At(long leaf)
+    private DeliverySource? Find(int id)
     {
-        DeliveryLease? found = null;
-        foreach (DeliveryLease lease in _leases.Values)
+        foreach (DeliverySource source in _sources)
         {
-            found = lease.Awaits(leaf) && (found is null || lease.RequestId < found.RequestId) ? lease : found;
-        }
-
-        return found;
-    }
-
-    private List<DeliveryLease> OthersAt(long leaf, DeliveryLease? but) =>
-        [.. _leases.Values.Where(lease => lease != but && lease.Awaits(leaf)).OrderBy(lease => lease.RequestId)];
-
-    /// <summary>The lease ends; its sender is told when it may still send.</summary>
-    private void End(DeliveryLease lease)
-    {
-        _leases.Remove(lease.RequestId);
-        if (lease.Source.Leases.Remove(lease))
-        {
-            lease.Source.Owes(-lease.Missing);
-        }
-
-        _steps.Enqueue(new(DeliveryStepKind.Cancel, lease.Source.Id, lease.RequestId));
-    }
-
-    private void GiveBack(DeliveryLease lease)
-    {
-        End(lease);
-        for (long leaf = lease.VerifiedEnd; leaf < lease.End; leaf += _leafSize)
-        {
-            if (lease.Awaits(leaf) && At(leaf) is null)
+            if (source.Id == id)
             {
-                _free.Add(leaf, Math.Min(leaf + _leafSize, lease.End));
+                return source;
             }
         }
+
+        return null;
     }
 
-    private void GiveAllBack(DeliverySource source)
-    {
-        foreach (DeliveryLease lease in _leases.Values.Where(lease => lease.Source == source).OrderBy(lease => lease.RequestId).ToArray())
-        {
-            GiveBack(lease);
-        }
-    }
+    private void Tell(DeliveryStepKind kind, DeliverySource source) => _steps.Enqueue(Explain(new(kind, source.Id), source));
+
+    private static DeliveryStep Explain(DeliveryStep step, DeliverySource source) =>
+        step with { Rate = source.Rate.BytesPerSecond, RoundTrip = source.RoundTrip, Outstanding = source.Outstanding };
 }

@@ -11,6 +11,12 @@ internal sealed class DeliverySource(int id, TimeSpan roundTrip)
 
     public RateEstimate Rate { get; } = new();
 
+    /// <summary>Bytes a second to reckon with, also when nothing is known of it; set anew before each decision.</summary>
+    public double Speed { get; set; }
+
+    /// <summary>Bytes that it would be given at a time; set anew before each decision.</summary>
+    public long LeaseLength { get; set; }
+
     /// <summary>What it was asked for and has not sent whole, in the order of the requests.</summary>
     public List<DeliveryLease> Leases { get; } = [];
 
@@ -28,6 +34,9 @@ internal sealed class DeliverySource(int id, TimeSpan roundTrip)
     public TimeSpan RoundTrip => _roundTrip.Mean;
 
     public TimeSpan LongestRoundTrip => _roundTrip.Expected;
+
+    /// <summary>Seconds until it has sent all that it owes, and so many bytes more.</summary>
+    public double Finish(long length) => RoundTrip.TotalSeconds + ((Outstanding + length) / Speed);
 
     public void Measured(TimeSpan sample) => _roundTrip.Add(sample);
 
@@ -52,8 +61,14 @@ internal sealed class DeliverySource(int id, TimeSpan roundTrip)
     }
 
     /// <summary>Bytes came that it owed; to be told before they are added to their lease.</summary>
-    public void Progressed(long bytes, TimeSpan now)
+    public void Progressed(DeliveryLease lease, long bytes, TimeSpan now)
     {
+        if (!lease.HasBegun && lease.Asked + RoundTrip > _lastHeard)
+        {
+            // It had sent all that it knew of before this request came.
+            Rate.Pause();
+        }
+
         _pauses.Add(now > SilentSince ? now - SilentSince : TimeSpan.Zero);
         _lastHeard = now;
         Spared = 0;

@@ -38,15 +38,42 @@ internal enum LeaseReason
     Probe,
 }
 
+/// <summary>Why a lease ends.</summary>
+internal enum LeaseEnd
+{
+    /// <summary>All that is wanted of it is here and right.</summary>
+    Done,
+
+    /// <summary>Others have brought, or are to bring, all that was still wanted of it.</summary>
+    Superseded,
+
+    /// <summary>Its owner gave it back, or its source was removed.</summary>
+    GivenBack,
+
+    /// <summary>Its source was given up, or has not answered a probe.</summary>
+    Silent,
+}
+
 /// <param name="Kind">What.</param>
 /// <param name="Source">Of whom, or about whom.</param>
 /// <param name="RequestId">The lease, for Ask and Cancel.</param>
-/// <param name="Offset">Of its first byte, for Ask.</param>
-/// <param name="End">Behind its last byte, for Ask.</param>
+/// <param name="Offset">Of the first byte of the lease, for Ask and Cancel.</param>
+/// <param name="End">Behind the last byte that is wanted of it, for Ask and Cancel.</param>
 /// <param name="Reason">For Ask.</param>
+/// <param name="Why">For Cancel.</param>
 internal readonly record struct DeliveryStep(
-    DeliveryStepKind Kind, int Source, long RequestId = 0, long Offset = 0, long End = 0, LeaseReason Reason = LeaseReason.Next)
+    DeliveryStepKind Kind, int Source, long RequestId = 0, long Offset = 0, long End = 0, LeaseReason Reason = LeaseReason.Next,
+    LeaseEnd Why = LeaseEnd.Done)
 {
+    /// <summary>Bytes a second that the source is taken to deliver; 0: not known yet.</summary>
+    public double Rate { get; init; }
+
+    /// <summary>Of the source, smoothed.</summary>
+    public TimeSpan RoundTrip { get; init; }
+
+    /// <summary>Bytes that the source owes after the step.</summary>
+    public long Outstanding { get; init; }
+
     /// <summary>The server is to begin with it at once.</summary>
     public bool IsUrgent => Reason == LeaseReason.Hedge;
 }

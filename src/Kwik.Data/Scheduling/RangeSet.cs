@@ -69,10 +69,20 @@ internal sealed class RangeSet
         }
     }
 
-    public bool Contains(long offset)
+    public bool Contains(long offset) => EndAt(offset) > offset;
+
+    /// <summary>Where the range ends that an offset is in; the offset itself when it is in none.</summary>
+    public long EndAt(long offset)
     {
         int index = IndexOfEndFrom(offset + 1);
-        return index < _ranges.Count && _ranges[index].Start <= offset;
+        return index < _ranges.Count && _ranges[index].Start <= offset ? _ranges[index].End : offset;
+    }
+
+    /// <summary>The first offset in it from there on; null when there is none.</summary>
+    public long? StartFrom(long offset)
+    {
+        int index = IndexOfEndFrom(offset + 1);
+        return index < _ranges.Count ? Math.Max(offset, _ranges[index].Start) : null;
     }
 
     private int IndexOfEndFrom(long offset)

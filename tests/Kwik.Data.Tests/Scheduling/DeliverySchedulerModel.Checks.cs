@@ -51,6 +51,13 @@ internal sealed partial class DeliverySchedulerModel
         Lease? lease = _leases.Find(lease => lease.RequestId == step.RequestId);
         Require(lease is not null && lease.Source == step.Source, $"{step.RequestId} is not open");
         _leases.Remove(lease!);
+        if (step.Why is LeaseEnd.GivenBack or LeaseEnd.Silent)
+        {
+            _leases.FindAll(copy => copy.CopyOf == lease).ForEach(copy => copy.CopyOf = null);
+        }
+
+        bool isHere = Leaves(step.Offset, step.End).All(leaf => _verified[leaf]);
+        Require(step.Why != LeaseEnd.Done || isHere, $"{step.RequestId} is not done");
         Require(!_scheduler.Received(step.RequestId, 1, _now), $"{step.RequestId} goes on after its end");
         Require(_scheduler.Missing(step.RequestId) is null, $"{step.RequestId} is still known");
     }
@@ -74,22 +81,29 @@ internal sealed partial class DeliverySchedulerModel
             Shorten(step);
         }
 
+        if (step.Reason == LeaseReason.Hedge)
+        {
+            // A second copy that is late as well makes way.
+            _leases.FindAll(lease => lease.CopyOf is not null && Owns(lease, (int)(step.Offset / LeafSize))).ForEach(lease => lease.HasEnded = true);
+        }
+
         if (step.Reason == LeaseReason.Probe)
         {
             // The last one was not answered.
             _leases.FindAll(lease => lease.Source == step.Source).ForEach(lease => lease.HasEnded = true);
         }
 
-        Lease[] owners = [.. _leases.Where(lease => IsOwner(lease, step))];
+        Lease[] owners = [.. _leases.Where(lease => !lease.IsCopy && IsOwner(lease, step))];
+        Lease[] copies = [.. _leases.Where(lease => lease.IsCopy && lease.Reason != LeaseReason.Probe && IsOwner(lease, step))];
         Require(
             step.Reason switch
             {
-                LeaseReason.Next => owners.Length == 0,
-                LeaseReason.TakeOver => owners.All(lease => lease.IsExtra),
+                LeaseReason.Next => owners.Length == 0 && copies.Length == 0,
+                LeaseReason.TakeOver => owners.Length == 0 && copies.Length == 0,
                 LeaseReason.Probe => step.End - step.Offset <= LeafSize,
-                _ => owners.Length > 0 && owners.All(lease => lease.Source != step.Source || lease.Reason == LeaseReason.Probe),
+                _ => owners.Length == 1 && owners[0].Source != step.Source && copies.Length == 0,
             },
-            $"{owners.Length} others were asked");
+            $"{owners.Length} others were asked, {copies.Length} for second copies");
         CheckBudget(step);
         if (step.Reason == LeaseReason.Next || (step.Reason == LeaseReason.Probe && owners.Length == 0))
         {
@@ -101,23 +115,23 @@ internal sealed partial class DeliverySchedulerModel
             Require(!Leaves(step.Offset, step.End).Any(leaf => MustAvoid(source!, leaf)), "it has failed to bring that before");
         }
 
-        bool isExtra = step.Reason is LeaseReason.Hedge or LeaseReason.Duplicate || (step.Reason == LeaseReason.Probe && owners.Length > 0);
-        _leases.Add(new Lease(step, isExtra));
+        bool isCopy = step.Reason is LeaseReason.Hedge or LeaseReason.Duplicate;
+        _leases.Add(new Lease(step) { CopyOf = isCopy ? owners[0] : null, IsProbe = step.Reason == LeaseReason.Probe });
     }
 
     /// <summary>A lease that is taken over ends, or keeps its first leaves.</summary>
     private void Shorten(DeliveryStep step)
     {
-        Lease? victim = _leases.Find(lease => !lease.HasEnded && !lease.IsExtra && lease.End == step.End && lease.Offset <= step.Offset);
+        Lease? victim = _leases.Find(lease => !lease.HasEnded && !lease.IsCopy && lease.End == step.End && lease.Offset <= step.Offset);
         Require(victim is not null && victim.Source != step.Source, "nothing is there to be taken over");
-        if (victim!.Offset == step.Offset)
+        if (Leaves(victim!.Offset, step.Offset).All(leaf => _verified[leaf]) && victim.Arrived == victim.Offset)
         {
-            Require(victim.Arrived == victim.Offset, "it had begun");
             victim.HasEnded = true;
         }
 
         Require(victim.Arrived <= step.Offset, "it was here in part");
         victim.End = Math.Min(victim.End, step.Offset);
+        Trim(victim);
     }
 
     private void CheckBudget(DeliveryStep step)

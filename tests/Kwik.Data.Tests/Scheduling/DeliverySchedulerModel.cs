@@ -228,7 +228,13 @@ internal sealed partial class DeliverySchedulerModel
 
     private void Receive(Lease lease, long bytes)
     {
+        bool isBack = _scheduler.Sources.First(source => source.Id == lease.Source).Health != SourceHealth.Well;
         Require(_scheduler.Received(lease.RequestId, bytes, _now), "bytes of an open lease are not wanted");
+        foreach (Lease probe in _leases.Where(probe => isBack && probe.IsProbe && probe.Source == lease.Source))
+        {
+            probe.IsProbe = _leases.Exists(owner => !owner.IsCopy && Leaves(probe.VerifiedEnd, probe.End).Any(leaf => Owns(owner, leaf)));
+        }
+
         lease.Arrived += bytes;
     }
 
@@ -257,12 +263,20 @@ internal sealed partial class DeliverySchedulerModel
         winner.VerifiedEnd = winner.Checked;
         foreach (Lease lease in _leases)
         {
-            while (lease != winner && lease.End > lease.VerifiedEnd && _verified[(lease.End - 1) / LeafSize])
+            if (lease != winner)
             {
-                lease.End = (lease.End - 1) / LeafSize * LeafSize;
+                Trim(lease);
             }
 
             lease.HasEnded = !Leaves(lease.VerifiedEnd, lease.End).Any(leaf => !_verified[leaf]);
+        }
+    }
+
+    private void Trim(Lease lease)
+    {
+        while (lease.End > lease.VerifiedEnd && _verified[(lease.End - 1) / LeafSize])
+        {
+            lease.End = (lease.End - 1) / LeafSize * LeafSize;
         }
     }
 
@@ -303,7 +317,7 @@ internal sealed partial class DeliverySchedulerModel
         public HashSet<int> Failed => failed;
     }
 
-    private sealed class Lease(DeliveryStep step, bool isExtra)
+    private sealed class Lease(DeliveryStep step)
     {
         public long RequestId => step.RequestId;
 
@@ -316,7 +330,13 @@ internal sealed partial class DeliverySchedulerModel
 
         public LeaseReason Reason => step.Reason;
 
-        public bool IsExtra => isExtra;
+        /// <summary>What it is a second copy of, as long as that one owes it.</summary>
+        public Lease? CopyOf { get; set; }
+
+        /// <summary>It is asked of somebody else as well, or free to be.</summary>
+        public bool IsProbe { get; set; }
+
+        public bool IsCopy => IsProbe || CopyOf is not null;
 
         public long End { get; set; } = step.End;
 
