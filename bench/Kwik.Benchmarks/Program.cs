@@ -8,7 +8,7 @@ using Kwik.Benchmarks;
 // idle [--json]    memory of public streams on which nothing happens; starts itself once more for the server
 // streams [--json] what a QUIC stream for each range costs, and a write for each frame
 // files [--json]   ways to read a file that is served
-// delivery [--cases N] [--seed N]  how close the scheduler comes to what its sources can do, in a model
+// delivery [--cases N] [--seed N] [--json]  how close the scheduler comes to what its sources can do, in a model
 // anything else goes to BenchmarkDotNet, for instance --filter '*Aggregator*' --job short
 return args switch
 {

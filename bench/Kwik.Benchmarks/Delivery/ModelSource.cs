@@ -13,7 +13,7 @@ internal sealed class ModelSource(int id, TimeSpan roundTrip, double bytesPerSec
     public long FrameSize { get; } = (long)Math.Clamp(bytesPerSecond * 0.005, 1200, 64 * 1024);
 
     /// <summary>What it has been asked for and has not sent.</summary>
-    public LinkedList<Answer> Queue { get; } = [];
+    public List<Answer> Queue { get; } = [];
 
     /// <summary>A frame is on its way out.</summary>
     public bool IsSending { get; set; }
