@@ -80,6 +80,70 @@ public sealed class DeliverySchedulerHealthTests
         Assert.Contains(_track.Steps, step => step.At > began && step.Step is { Kind: DeliveryStepKind.Suspect, Source: 1 });
     }
 
+    [Fact]
+    public void SuspectedSource_WhoseHedgeHasCome_IsHedgedAgainForWhatFollows()
+    {
+        FallSilent();
+        long silentEnd = _track.Open.Where(ask => ask.Source == 1).Max(ask => ask.End);
+        _track.Run(290);
+
+        // All that the silent one owes is here before it is given up.
+        Assert.DoesNotContain(_track.Steps, step => step.Step is { Kind: DeliveryStepKind.Dead, Source: 1 });
+        Assert.True(_track.Scheduler.Head >= silentEnd, $"{_track.Scheduler.Head} of {silentEnd}");
+    }
+
+    [Fact]
+    public void Probe_OfALeafThatNobodyElseWasAskedFor_KeepsNobodyElseFromIt()
+    {
+        FallSilent();
+        _track.SetRate(2, 0);
+        _track.Run(5000);
+        Assert.All(_track.Scheduler.Sources, source => Assert.Equal(SourceHealth.Dead, source.Health));
+        long head = _track.Scheduler.Head;
+        Assert.Contains(_track.Open, ask => ask.Reason == LeaseReason.Probe && ask.Offset == head);
+
+        _track.Add(3, 1000);
+        Assert.Contains(_track.Pump(), step => step is { Source: 3, Reason: LeaseReason.Next } && step.Offset == head);
+    }
+
+    [Fact]
+    public void Probe_ThatIsAnswered_IsNotAskedForOnceMore()
+    {
+        _track.Add(1, 1000);
+        _track.Run(500);
+        _track.SetRate(1, 0);
+        _track.Run(5000);
+        DeliveryStep probe = Assert.Single(_track.Open);
+        Assert.Equal(LeaseReason.Probe, probe.Reason);
+
+        _track.Send(1, 1);
+        DeliveryStep[] asks = [.. _track.Pump().Where(step => step.Kind == DeliveryStepKind.Ask)];
+        Assert.NotEmpty(asks);
+        Assert.All(asks, ask => Assert.True(ask.Offset >= probe.End));
+    }
+
+    [Fact]
+    public void Steps_SayWhatTheyRestOn()
+    {
+        FallSilent();
+        _track.Run(400);
+
+        DeliveryStep hedge = _track.Asks.First(ask => ask.Reason == LeaseReason.Hedge);
+        Assert.InRange(hedge.Rate, 900_000, 1_100_000);
+        Assert.True(hedge.RoundTrip > TimeSpan.Zero && hedge.Outstanding >= hedge.End - hedge.Offset);
+        Assert.Contains(_track.Steps, step => step.Step is { Kind: DeliveryStepKind.Cancel, Source: 2, Why: LeaseEnd.Done });
+    }
+
+    [Fact]
+    public void Lease_OfASourceThatIsGivenUp_EndsAsSilent()
+    {
+        FallSilent();
+        // Else others are asked for what the reader waits for, one after the other.
+        _track.IsReading = false;
+        _track.Run(1000);
+        Assert.Contains(_track.Steps, step => step.Step is { Kind: DeliveryStepKind.Cancel, Source: 1, Why: LeaseEnd.Silent });
+    }
+
     private TimeSpan FallSilent()
     {
         _track.Add(1, 1000);

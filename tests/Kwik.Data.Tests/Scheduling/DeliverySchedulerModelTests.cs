@@ -1,3 +1,5 @@
+using Kwik.Testing;
+
 namespace Kwik.Data.Tests;
 
 /// <summary>Random events, and a naive model that knows of every leaf who was asked for it.</summary>
@@ -6,7 +8,7 @@ public sealed class DeliverySchedulerModelTests
     [Fact]
     public void Events_WithSourcesThatOnlyDeliver_VerifyEveryLeafOnce()
     {
-        for (int seed = 0; seed < 300; seed++)
+        for (int seed = 0; seed < Math.Max(300, SimulationSeedsAttribute.Seeds.Count); seed++)
         {
             new DeliverySchedulerModel(seed, faults: false).ToTheEnd();
         }
@@ -15,7 +17,7 @@ public sealed class DeliverySchedulerModelTests
     [Fact]
     public void Events_WithSourcesThatComeGoFallSilentAndRefuse_VerifyEveryLeafOnce()
     {
-        for (int seed = 0; seed < 2000; seed++)
+        for (int seed = 0; seed < Math.Max(2000, SimulationSeedsAttribute.Seeds.Count); seed++)
         {
             new DeliverySchedulerModel(seed, faults: true).ToTheEnd();
         }

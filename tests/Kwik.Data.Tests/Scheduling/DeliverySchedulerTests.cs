@@ -152,6 +152,28 @@ public sealed class DeliverySchedulerTests
         Assert.All(inside, ask => Assert.Equal(0, ask.Offset % Leaf));
     }
 
+    [Fact]
+    public void Decisions_WithNothingToAsk_AllocateNothing()
+    {
+        var track = new DeliveryTrack(50_000 * Leaf, options: new DeliveryOptions { MaxLease = 64 * Leaf });
+        track.Add(1, 10_000);
+        track.Add(2, 1000);
+        track.Add(3, 300);
+        track.Run(1000);
+        track.Pump();
+        DeliveryStep open = track.Open[0];
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        int steps = 0;
+        for (int i = 0; i < 100; i++)
+        {
+            track.Scheduler.Received(open.RequestId, 1, track.Now);
+            steps += track.Scheduler.TryNext(track.Taken, track.Now, out _) ? 1 : 0;
+            _ = track.Scheduler.NextWakeUp;
+        }
+
+        Assert.Equal((0, 0), (steps, GC.GetAllocatedBytesForCurrentThread() - before));
+    }
+
     private const int Length = 3000 * Leaf;
 
     private static DeliveryTrack ToTheEnd(DeliveryOptions options, int slow)

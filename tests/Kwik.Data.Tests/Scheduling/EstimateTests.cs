@@ -104,6 +104,29 @@ public sealed class EstimateTests
         Assert.InRange(mean.Deviation, TimeSpan.Zero, TimeSpan.FromMicroseconds(1));
     }
 
+    [Fact]
+    public void Rate_OfASourceThatWaitedForARequest_DoesNotCountTheRoundTrip()
+    {
+        var source = new DeliverySource(1, Milliseconds(100));
+        for (int request = 0; request < 5; request++)
+        {
+            // The next one is asked for when the last one begins to come in: a round trip too late, less its own length.
+            int asked = request * 100;
+            var lease = new DeliveryLease(request, source, 0, 20_000, Milliseconds(asked));
+            source.Asked(lease);
+            source.Asked(new DeliveryLease(100 + request, source, 0, 1, Milliseconds(asked)));
+            for (int i = 1; i <= 20; i++)
+            {
+                source.Progressed(lease, 1000, Milliseconds(asked + 100 + i));
+                lease.ReceivedEnd += 1000;
+            }
+
+            source.Leases.Remove(lease);
+        }
+
+        Assert.Equal(1e6, source.Rate.BytesPerSecond, 1e5);
+    }
+
     private static void Arrive(RateEstimate rate, int from, int milliseconds, long bytesPerMillisecond)
     {
         for (int i = 1; i <= milliseconds; i++)

@@ -62,6 +62,14 @@ public sealed class RangeSetTests
         for (long offset = -1; offset < 61; offset++)
         {
             Assert.True(model.Contains(offset) == ranges.Contains(offset), $"Seed {seed}: {offset}");
+            long end = offset;
+            for (; model.Contains(end); end++)
+            {
+            }
+
+            Assert.True(end == ranges.EndAt(offset), $"Seed {seed}: {offset} to {ranges.EndAt(offset)}");
+            long[] later = [.. model.Where(other => other >= offset)];
+            Assert.True(ranges.StartFrom(offset) == (later.Length == 0 ? null : later.Min()), $"Seed {seed}: after {offset}");
         }
 
         long last = -1;
