@@ -25,6 +25,7 @@ public sealed class ContentHasher : IDisposable
 
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private readonly int _leafSize;
+    private readonly Action<ReadOnlyMemory<byte>>? _leafHashed;
 
     // Roots of perfect subtrees, from left to right; level i is there when bit i of the leaf count is set.
     private readonly Stack<byte[]> _subtrees = new();
@@ -33,8 +34,9 @@ public sealed class ContentHasher : IDisposable
 
     /// <summary>Starts with no bytes.</summary>
     /// <param name="leafSize">A power of two from <see cref="MinLeafSize"/> to <see cref="MaxLeafSize"/>.</param>
+    /// <param name="leafHashed">Gets the hash of each leaf, in order, to keep: all of them are a <see cref="ContentTree"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">The leaf size is not one of these.</exception>
-    public ContentHasher(int leafSize = DefaultLeafSize)
+    public ContentHasher(int leafSize = DefaultLeafSize, Action<ReadOnlyMemory<byte>>? leafHashed = null)
     {
         if (!IsLeafSize(leafSize))
         {
@@ -42,6 +44,7 @@ public sealed class ContentHasher : IDisposable
         }
 
         _leafSize = leafSize;
+        _leafHashed = leafHashed;
     }
 
     /// <summary>Bytes appended so far.</summary>
@@ -100,16 +103,15 @@ public sealed class ContentHasher : IDisposable
 
     private static byte[] Node(byte[] left, byte[] right)
     {
-        Span<byte> input = stackalloc byte[1 + (2 * ContentRoot.Size)];
-        input[0] = 1;
-        left.CopyTo(input[1..]);
-        right.CopyTo(input[(1 + ContentRoot.Size)..]);
-        return SHA256.HashData(input);
+        var node = new byte[ContentRoot.Size];
+        MerkleTree.Combine(left, right, node);
+        return node;
     }
 
     private void CloseLeaf()
     {
         byte[] subtree = _hash.GetHashAndReset();
+        _leafHashed?.Invoke(subtree);
         for (long level = _leaves; (level & 1) == 1; level >>= 1)
         {
             subtree = Node(_subtrees.Pop(), subtree);
