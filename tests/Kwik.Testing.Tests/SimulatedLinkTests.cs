@@ -239,6 +239,29 @@ public sealed class SimulatedLinkTests
     });
 
     [Fact]
+    public void LossInBursts_IsOfTheSameShareAndInARow() => Simulation.Run(1, async world =>
+    {
+        var network = new TestNetwork(world);
+        world.SetLinks(network.Client, network.Server, link => link.Latency = TimeSpan.FromMilliseconds(50));
+        await using ConnectedPair pair = await network.ConnectAsync();
+        (ITransportStream client, ITransportStream server) = await pair.OpenAsync();
+        (network.Down.Loss, network.Down.LossBurst) = (0.3, 3);
+        var delays = new List<double>();
+        for (int index = 0; index < 1000; index++)
+        {
+            TimeSpan before = world.Time.Elapsed;
+            await server.WriteAsync(new byte[100]);
+            await client.ReadAsync(new byte[100]);
+            delays.Add((world.Time.Elapsed - before).TotalMilliseconds);
+        }
+
+        // Each is one packet, which is lost in whole bursts: the first time and with both of its next repetitions.
+        int lost = delays.Sum(delay => (int)Math.Round((delay - 50) / 112.5));
+        Assert.All(delays, delay => Assert.Equal(0, (delay - 50) % (3 * 112.5), 6));
+        Assert.InRange(lost / (1000.0 + lost), 0.27, 0.33);
+    });
+
+    [Fact]
     public void BlackHole_ThatHealsInTime_LosesNoByte() => Simulation.Run(1, async world =>
     {
         var network = new TestNetwork(world);

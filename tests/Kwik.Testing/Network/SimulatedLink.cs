@@ -23,6 +23,9 @@ public sealed class SimulatedLink
     private readonly Queue<Packet> _resend = [];
     private long _heldSince;
     private long _remainder;
+
+    // Packets that are still lost of the burst that has begun.
+    private int _burst;
     private bool _sending;
 
     internal SimulatedLink(SimulatedWorld world, SimulatedHost from, SimulatedHost to, Random random)
@@ -86,6 +89,20 @@ public sealed class SimulatedLink
             field = value;
         }
     }
+
+    /// <summary>
+    /// Packets that are lost one after the other, as a queue that runs over loses them; the part of <see cref="Loss"/> stays
+    /// the same. Default 1: each by itself.
+    /// </summary>
+    public int LossBurst
+    {
+        get;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 1;
 
     /// <summary>
     /// While true nothing arrives. What would have arrived is sent again, at the link's rate, by the first probe after
@@ -217,14 +234,27 @@ public sealed class SimulatedLink
             int sent = missing;
             for (int packet = 0; packet < sent; packet++)
             {
-                if (_random.NextDouble() >= Loss)
-                {
-                    missing--;
-                }
+                missing -= IsLost() ? 0 : 1;
             }
         }
 
         return rounds * Math.Max(RoundTrip.Ticks, TimeSpan.TicksPerMillisecond) * 9 / 8;
+    }
+
+    /// <summary>
+    /// A part p of packets is lost in bursts of n when each packet outside of them begins one with probability p / (p + n (1 - p)).
+    /// </summary>
+    private bool IsLost()
+    {
+        if (_burst > 0)
+        {
+            _burst--;
+            return true;
+        }
+
+        bool begins = _random.NextDouble() < (LossBurst == 1 ? Loss : Loss / (Loss + (LossBurst * (1 - Loss))));
+        _burst = begins ? LossBurst - 1 : 0;
+        return begins;
     }
 
     private void Arrive(Packet packet)
