@@ -14,24 +14,32 @@ public sealed partial class ClientSession
 
     private readonly MultiSourceOffsetManager _offsets;
 
-    /// <summary>Looks after what takes too long: slow Internal streams, and holes that readers wait at.</summary>
+    /// <summary>Looks after what takes too long: slow Internal streams, and holes that readers wait at. Until it is cancelled.</summary>
     private async Task SweepAsync(CancellationToken cancellationToken)
     {
-        while (true)
+        try
         {
-            await _streams.WaitForAnyAsync(cancellationToken);
-            await Task.Delay(SweepInterval, _environment.Time, cancellationToken);
-            _secondaries.StopStalled(MinimumRate);
-            foreach (KwikStream stream in _streams.Snapshot())
+            while (true)
             {
-                Inspect(stream);
+                await _streams.WaitForAnyAsync(cancellationToken);
+                await Task.Delay(SweepInterval, _environment.Time, cancellationToken);
+                _secondaries.StopStalled(MinimumRate);
+                foreach (KwikStream stream in _streams.Snapshot())
+                {
+                    Inspect(stream);
+                }
             }
+        }
+        catch (OperationCanceledException)
+        {
+            // The session has ended.
         }
     }
 
     private void Inspect(KwikStream stream)
     {
-        HoleStep step = _offsets.Inspect(stream, out Hole hole);
+        long? progress = FindFetch(stream.Id)?.ProgressAt(stream.Incoming.ReadOffset);
+        HoleStep step = _offsets.Inspect(stream, out Hole hole, progress ?? 0);
         if (step == HoleStep.None)
         {
             return;
@@ -133,20 +141,16 @@ public sealed partial class ClientSession
 
         // What the server has handed to its transport, and has forgotten, may still be on its way to us.
         long next = MultiSourceOffsetManager.GetNextExpectedOffset(stream);
-        bool isOnItsWay = _mappings.SourcesOf(streamId).Exists(source => source.Id.PathId == path.Id && source.Offset <= next);
+        bool isOnItsWay = FindFetch(streamId) is { } fetch
+            ? fetch.ProgressAt(next) is not null
+            : _mappings.SourcesOf(streamId).Exists(source => source.Id.PathId == path.Id && source.Offset <= next);
         _offsets.Answered(streamId, next, comes: !response.SyncRequired || isOnItsWay);
     }
 
     /// <summary>Asks anew for a hole: of other servers when it was asked for, of the primary's application when it was pushed.</summary>
     private void Request(KwikStream stream, int source, Hole hole, KwikError error)
     {
-        ContentFetch? fetch;
-        lock (_gate)
-        {
-            _fetches.TryGetValue(stream.Id, out fetch);
-        }
-
-        if (fetch is not null)
+        if (FindFetch(stream.Id) is { } fetch)
         {
             fetch.GiveBackAt(hole.Offset, error);
             return;

@@ -7,6 +7,8 @@ namespace Kwik.Sessions;
 
 public sealed partial class ClientSession
 {
+    private static readonly ContentRoot EmptyRoot = ContentTree.Compute([]).Offer.Root;
+
     // Offers for streams that the primary opened and whose header has not arrived yet.
     private readonly Dictionary<long, WireOffer> _earlyOffers = [];
 
@@ -75,6 +77,32 @@ public sealed partial class ClientSession
         {
             Fetch(stream, offer, wire.Grant);
         }
+        else if (offer.Root != EmptyRoot)
+        {
+            stream.Abort(new KwikException(
+                KwikError.ContentMismatch, KwikErrorSide.Remote, $"Stream {stream.Id} is offered as nothing, under a root of something.", null, 0, stream.Id));
+        }
+    }
+
+    private void OnLeafHashes(KwikPath path, Data.Wire.LeafHashes frame)
+    {
+        // Of a stream that was closed meanwhile: nobody waits for them.
+        FindFetch((long)frame.KwikStreamId)?.HashesArrived(path, frame);
+    }
+
+    private ContentFetch? FindFetch(long streamId)
+    {
+        lock (_gate)
+        {
+            return _fetches.GetValueOrDefault(streamId);
+        }
+    }
+
+    /// <summary>A server sent bytes that are not the content, or hashes that prove nothing. Its fetch does without it from now on.</summary>
+    private void OnBadContent(KwikPath path, long streamId, KwikException fault)
+    {
+        ((ISecondaryStreamOwner)this).RuleBroken(path.Id, fault);
+        Treat(Decide(path.Id, streamId, fault), path.Id, streamId, fault);
     }
 
     private void Fetch(KwikStream stream, ContentOffer offer, ByteString grant)
@@ -87,7 +115,9 @@ public sealed partial class ClientSession
             _options.Delivery,
             _mappings,
             _environment.Time,
-            () => Interlocked.Increment(ref _lastRequestId));
+            () => Interlocked.Increment(ref _lastRequestId),
+            OnBadContent,
+            EndWhenNothingIsFetched);
         lock (_gate)
         {
             // One that is being disposed has left the table, or will look for its fetch after this.

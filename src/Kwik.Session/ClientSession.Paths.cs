@@ -21,7 +21,6 @@ public sealed partial class ClientSession
         {
             path.Beaten = OnPrimaryBeat;
             loops.Add(ReportPathsAsync);
-            loops.Add(SweepAsync);
             loops.Add(stopping => _streams.SweepPairsAsync(() => inbound.CountViolation(), stopping));
         }
 
@@ -133,6 +132,9 @@ public sealed partial class ClientSession
                 case ControlFrame.BodyOneofCase.RangeRefused:
                     OnRangeRefused(path, frame.RangeRefused);
                     break;
+                case ControlFrame.BodyOneofCase.LeafHashes:
+                    OnLeafHashes(path, frame.LeafHashes);
+                    break;
                 case ControlFrame.BodyOneofCase.SessionClose:
                     path.Goodbye = SessionGoodbye.Read(frame.SessionClose, path.Id);
                     if (path.Role == ServerRole.Secondary)
@@ -173,17 +175,9 @@ public sealed partial class ClientSession
     {
         // Each request names its stream in the mapping; one that is not expected was cancelled, or answered.
         if (_mappings.TryResolve(path.Id, (long)refused.RequestId, out StreamMapping? mapping)
-            && mapping.Receiver is ContentFetch fetch)
+            && mapping.Receiver is RangeAnswer answer)
         {
-            KwikError error = QuicErrors.FromWire((long)refused.ErrorCode);
-            if (error == KwikError.LimitExceeded && path.TryLowerLimit())
-            {
-                fetch.GaveBack(mapping);
-            }
-            else
-            {
-                fetch.Refused(path.Id, error);
-            }
+            answer.Refused(QuicErrors.FromWire((long)refused.ErrorCode));
         }
     }
 

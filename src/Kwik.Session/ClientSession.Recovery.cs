@@ -11,7 +11,8 @@ public sealed partial class ClientSession
     /// <summary>Attempts of a path's first connection.</summary>
     private const int MaxAttempts = 3;
 
-    // Between two attempts to recover a path, give or take a quarter.
+    // From one attempt to recover a path to the next, give or take a quarter; and longest time of one, beside round trips. A
+    // handshake that finds nobody sends its second datagram after a second: a new one is no less likely to be heard.
     private static readonly TimeSpan RecoveryPause = TimeSpan.FromSeconds(1);
 
     /// <summary>One path from its announcement to its removal, over all of its connections.</summary>
@@ -124,12 +125,12 @@ public sealed partial class ClientSession
         return null;
     }
 
-    /// <summary>Connects a lost path again: at once, then about each second; null when its time is over or it was refused.</summary>
+    /// <summary>Connects a lost path again: at once, then about each second, so that one that is back is used within two; null when its time is over or it was refused.</summary>
     private async Task<KwikPath?> RecoverAsync(PathEntry path)
     {
         long began = _environment.Time.GetTimestamp();
         CancellationToken stopping = path.Stop.Token;
-        TimeSpan attempt = RecoveryPause * 2 + (path.Connection?.RoundTrip ?? TimeSpan.Zero) * 4;
+        TimeSpan attempt = RecoveryPause + (path.Connection?.RoundTrip ?? TimeSpan.Zero) * 4;
         TransportConnectOptions target = path.Target! with
         {
             HandshakeTimeout = attempt < _options.ConnectTimeout ? attempt : _options.ConnectTimeout,
@@ -138,6 +139,7 @@ public sealed partial class ClientSession
         {
             while (true)
             {
+                long started = _environment.Time.GetTimestamp();
                 if (path.Token!.HasExpired)
                 {
                     RenewToken(path);
@@ -147,7 +149,8 @@ public sealed partial class ClientSession
                     return connection;
                 }
 
-                TimeSpan pause = RecoveryPause * (0.75 + _environment.Random.NextDouble() / 2);
+                TimeSpan pause = (RecoveryPause * (0.75 + _environment.Random.NextDouble() / 2)) - _environment.Time.GetElapsedTime(started);
+                pause = pause > TimeSpan.Zero ? pause : TimeSpan.Zero;
                 if (_environment.Time.GetElapsedTime(began) + pause > _options.PathRecoveryTime)
                 {
                     return null;

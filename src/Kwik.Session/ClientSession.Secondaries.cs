@@ -40,14 +40,6 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
     void ISecondaryStreamOwner.BytesArrived(InboundSecondaryStream source, int bytes) =>
         _paths.Find(source.Id.PathId)?.Connection?.CountBytes(bytes);
 
-    void ISecondaryStreamOwner.BytesPlaced(InboundSecondaryStream source, int bytes)
-    {
-        if (source.Request is { } mapping && !source.HasDropped)
-        {
-            mapping.Receiver.RangeReceived(mapping, bytes);
-        }
-    }
-
     RecoveryAction ISecondaryStreamOwner.Decide(InboundSecondaryStream source, KwikException fault) =>
         Decide(source.Id.PathId, source.StreamId, fault);
 
@@ -56,17 +48,18 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         bool isIgnored = action == RecoveryAction.IgnoreStream;
         if (isIgnored && (source.Request is null || source.HasDropped || source.Offset < source.Request.End))
         {
+            source.Request?.Receiver.Ignored();
             return;
         }
 
         if (isIgnored)
         {
             // Everything had come.
-            source.Request!.Receiver.RangeEnded(source.Request, KwikError.None);
+            source.Request!.Receiver.Ended(KwikError.None);
         }
         else if (source.Request is { } mapping)
         {
-            EndRequest(source, mapping, fault, action);
+            EndRequest(source, mapping.Receiver, fault, action);
         }
         else if (source.StopCode == KwikError.SecondaryStreamOverflow)
         {
@@ -89,15 +82,15 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
         _paths.Find(pathId)?.Connection?.CountViolation();
     }
 
-    private static void EndRequest(InboundSecondaryStream source, StreamMapping mapping, KwikException? fault, RecoveryAction? action)
+    private static void EndRequest(InboundSecondaryStream source, IRangeReceiver receiver, KwikException? fault, RecoveryAction? action)
     {
         if (fault is null || action is null)
         {
-            mapping.Receiver.RangeEnded(mapping, fault?.Code ?? source.Outcome);
+            receiver.Ended(fault?.Code ?? source.Outcome);
         }
         else
         {
-            mapping.Receiver.RangeFailed(mapping, elsewhere: action != RecoveryAction.RequestResend, fault.Code);
+            receiver.Failed(elsewhere: action != RecoveryAction.RequestResend, fault.Code);
         }
     }
 
@@ -109,8 +102,11 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             action = _recovery.Next(streamId, pathId, fault.Code);
         }
 
-        // A session without its primary is none: what would take the primary out ends the stream.
-        action = action == RecoveryAction.IsolateSource && pathId == 0 ? RecoveryAction.CloseStream : action;
+        // A session without its primary is none: what would take the primary out ends the stream, or, where others may have
+        // the content, asks them.
+        action = action != RecoveryAction.IsolateSource || pathId != 0 ? action
+            : fault.Code == KwikError.ContentMismatch ? RecoveryAction.RequestRetransmission
+            : RecoveryAction.CloseStream;
         _events.Raise(new FaultTreated(pathId, streamId, fault.Code, action, fault.Message));
         return action;
     }

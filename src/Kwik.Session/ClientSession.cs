@@ -158,6 +158,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         }
 
         fetch?.End();
+        EndWhenNothingIsFetched();
         foreach (KwikPath path in fetch is not null ? _paths.Alive() : stream.Offer is not null || hadGrants ? [_primary] : [])
         {
             TellClosed(path, stream.Id);
@@ -189,11 +190,15 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         };
     }
 
-    /// <summary>Lives as long as the primary connection, and then waits for everything else to end.</summary>
+    /// <summary>
+    /// Lives as long as the primary connection, or for as long as others send what it had offered, and then waits for
+    /// everything else to end.
+    /// </summary>
     private async Task RunAsync()
     {
         try
         {
+            _beside.Start(() => SweepAsync(_stopping.Token));
             await RunPathAsync(_primaryPath, _primary);
             await _beside.JoinAsync();
         }
@@ -215,15 +220,5 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         {
             _closed.TrySetResult();
         }
-    }
-
-    private void OnPrimaryEnded(KwikException reason)
-    {
-        _stopping.Cancel();
-        _streams.Fail(_primary.Goodbye is { Code: not KwikError.None } goodbye
-            ? goodbye
-            : reason.Code == KwikError.None
-            ? new KwikException(KwikError.Cancelled, reason.Side, "The session was closed.", reason)
-            : new KwikException(KwikError.PrimaryLost, reason.Side, $"The primary server was lost. {reason.Message}", reason, 0));
     }
 }

@@ -84,13 +84,13 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
         Budget.GiveBack();
     }
 
-    private protected override bool Admits(RangeRequest request)
+    private protected override bool Admits(ContentAccess access)
     {
         lock (_gate)
         {
-            return _offers.TryGetValue((long)request.KwikStreamId, out ContentOffer? offer)
-                && offer.Root == new ContentRoot(request.Root.Span)
-                && request.Offset + request.Length <= (ulong)offer.Length;
+            return _offers.TryGetValue((long)access.StreamId, out ContentOffer? offer)
+                && offer.Root == access.Root
+                && access.End <= (ulong)offer.Length;
         }
     }
 

@@ -144,15 +144,25 @@ internal sealed class PublicStreams(
         }
     }
 
-    /// <summary>Ends every stream, and every wait for one, with the reason for which the session ended.</summary>
-    public void Fail(KwikException fault)
+    /// <summary>
+    /// Ends every stream, and every wait for one, with the reason for which the session ended. Those that go on without the
+    /// peer lose it only; called again, they end as well.
+    /// </summary>
+    public void Fail(KwikException fault, Predicate<KwikStream>? goesOn = null)
     {
         SetFault(fault);
         _pairs.Clear();
         _accepted.Writer.TryComplete();
         foreach (KwikStream stream in Snapshot())
         {
-            stream.Disconnect(fault);
+            if (goesOn?.Invoke(stream) == true)
+            {
+                stream.LosePeer(fault);
+            }
+            else
+            {
+                stream.Disconnect(fault);
+            }
         }
     }
 

@@ -35,11 +35,11 @@ public sealed partial class SecondarySession : ServerSession
     /// <exception cref="KwikException">The session has ended.</exception>
     public Task<SecondaryStream> OpenStreamSync(CancellationToken cancellationToken = default) => Pushed.OpenAsync(cancellationToken);
 
-    private protected override bool Admits(RangeRequest request)
+    private protected override bool Admits(ContentAccess access)
     {
-        var content = (Root: new ContentRoot(request.Root.Span), request.KwikStreamId);
-        if (!request.Grant.IsEmpty
-            && _verifier.Grant(request.Grant.Span, Id.ToByteArray(bigEndian: true), ClientKey) is { } shown
+        (ContentRoot Root, ulong StreamId) content = (access.Root, access.StreamId);
+        if (!access.Grant.IsEmpty
+            && _verifier.Grant(access.Grant.Span, Id.ToByteArray(bigEndian: true), ClientKey) is { } shown
             && content.Root == new ContentRoot(shown.Root.Span)
             && (_grants.Count < MaxGrants || _grants.ContainsKey(content)))
         {
@@ -57,7 +57,7 @@ public sealed partial class SecondarySession : ServerSession
             return false;
         }
 
-        return request.Offset + request.Length <= grant.Length;
+        return access.End <= grant.Length;
     }
 
     // A client opens no streams on a secondary besides control.

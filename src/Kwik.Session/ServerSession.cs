@@ -21,6 +21,7 @@ public abstract partial class ServerSession : IAsyncDisposable
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ILogger _log;
     private readonly RangeServer? _ranges;
+    private readonly LeafHashServer? _leafHashes;
     private readonly InboundStreams _inbound;
     private readonly DateTimeOffset _began;
     private KwikException? _goodbye;
@@ -39,10 +40,12 @@ public abstract partial class ServerSession : IAsyncDisposable
         _inbound = new InboundStreams(link.Connection, link.Environment.Time, Dispatch);
         _began = link.Environment.Time.GetUtcNow();
         _lastHeard = link.Environment.Time.GetTimestamp();
-        _ranges = link.Options.ContentProvider is { } provider
-            ? new RangeServer(
-                link.Connection, link.Control, provider, Admits, Budget, link.Options.MaxRangeRequests, link.Environment.Pool)
-            : null;
+        if (link.Options.ContentProvider is { } provider)
+        {
+            _ranges = new RangeServer(
+                link.Connection, link.Control, provider, Admits, Budget, link.Options.MaxRangeRequests, link.Environment.Pool);
+            _leafHashes = new LeafHashServer(link.Control, provider, Admits, Budget);
+        }
     }
 
     /// <summary>Names the session on every server that takes part in it.</summary>
@@ -120,7 +123,7 @@ public abstract partial class ServerSession : IAsyncDisposable
         List<Func<CancellationToken, Task>> loops = [_ => ReceiveControlAsync(), _inbound.RunAsync];
         if (_ranges is not null)
         {
-            loops.Add(_ranges.RunAsync);
+            loops.AddRange([_ranges.RunAsync, _ranges.RunUrgentAsync, _leafHashes!.RunAsync]);
         }
 
         loops.AddRange(Loops(() => _inbound.CountViolation()));
@@ -151,7 +154,7 @@ public abstract partial class ServerSession : IAsyncDisposable
     }
 
     /// <summary>True when this client may have these bytes.</summary>
-    private protected abstract bool Admits(RangeRequest request);
+    private protected abstract bool Admits(ContentAccess access);
 
     /// <summary>True when this server may still send the byte at this offset of a public stream without being asked.</summary>
     private protected virtual bool MayPush(long streamId, long offset) => Pushed.MayDeliver(streamId, offset);
@@ -240,6 +243,10 @@ public abstract partial class ServerSession : IAsyncDisposable
                             ErrorCode = (ulong)KwikError.NotFound,
                         },
                     });
+                    break;
+                case ControlFrame.BodyOneofCase.LeafHashRequest:
+                    // Who serves no content refuses the range that these hashes are for.
+                    _leafHashes?.Enqueue(frame.LeafHashRequest);
                     break;
                 case ControlFrame.BodyOneofCase.RangeCancel:
                     _ranges?.Cancel(frame.RangeCancel.RequestId);

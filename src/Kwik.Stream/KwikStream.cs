@@ -131,6 +131,17 @@ public sealed partial class KwikStream : Stream
     }
 
     /// <summary>
+    /// The peer is lost, and others go on to send what it offered: writes fail from now on, and reads run to the end of the
+    /// content, of which nobody else need say that it is the end.
+    /// </summary>
+    internal void LosePeer(KwikException reason)
+    {
+        XStreamException fault = XStreamException.OfSession(reason, Id);
+        SetWriteFault(fault);
+        _errorReader?.LosePeer(fault);
+    }
+
+    /// <summary>
     /// Closes the stream. The peer reads what was written, then the end; its writes fail within one round trip, as do all
     /// calls here from now on; what was not read is dropped. Ends when the peer has taken what was written, or has not
     /// within 5 s: it is reset then. May be called twice; never fails. To the peer this is the end of all that was to be

@@ -198,7 +198,6 @@ internal sealed partial class ReceiveBuffer
     private bool TryTakeNext(out bool ended)
     {
         List<WindowWait>? released;
-        ContentVerifier? verifier;
         bool freed;
         lock (_gate)
         {
@@ -212,7 +211,6 @@ internal sealed partial class ReceiveBuffer
             _current = _aggregator.IsPositioned ? _aggregator.TakeAny(out _currentOffset) : _aggregator.TakeNext();
             ended = _current is null && _aggregator.IsComplete;
             _endReported |= ended;
-            verifier = _aggregator.IsPositioned ? null : _verifier;
             freed = SettleLocked();
             released = TakeFittingLocked();
         }
@@ -221,7 +219,6 @@ internal sealed partial class ReceiveBuffer
         WakeOthers(freed);
         if (ended)
         {
-            verifier?.Finish();
             EndReached?.Invoke();
         }
 
@@ -230,7 +227,6 @@ internal sealed partial class ReceiveBuffer
             return false;
         }
 
-        verifier?.Append(_current.Span);
         ReaderMoved?.Invoke();
         return true;
     }

@@ -24,7 +24,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
     private Lease? _current;
     private long _currentOffset;
     private bool _reading;
-    private ContentVerifier? _verifier;
+    private bool _offered;
     private Exception? _fault;
     private Exception? _interruption;
     private bool _interrupted;
@@ -171,7 +171,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
 
     /// <summary>
     /// Takes pieces that follow each other, each with the ownership of its lease, up to the first that does not fit the
-    /// window now or is refused. After the end of the stream pieces are dropped.
+    /// window now or is refused. After the end of the stream, and when the stream was offered, pieces are dropped.
     /// </summary>
     /// <param name="source">The path that they came on.</param>
     /// <param name="offset">Of the first piece; afterwards of the first that was not taken.</param>
@@ -190,7 +190,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
             while (taken < pieces.Length && last.Outcome is not (AcceptOutcome.Rejected or AcceptOutcome.FinalSize))
             {
                 int length = pieces[taken].Length;
-                if (_closed || _fault is not null)
+                if (_closed || _fault is not null || _offered)
                 {
                     pieces[taken++].Return();
                 }
@@ -222,15 +222,69 @@ internal sealed partial class ReceiveBuffer : IDisposable
         return taken;
     }
 
+    /// <summary>Takes pieces of offered content that follow each other, verified, and reserved with <see cref="Reserve"/>.</summary>
+    public void AcceptVerified(int source, long offset, ReadOnlySpan<Lease> pieces)
+    {
+        bool readable;
+        bool freed;
+        lock (_gate)
+        {
+            foreach (Lease piece in pieces)
+            {
+                int length = piece.Length;
+                if (_closed || _fault is not null)
+                {
+                    piece.Return();
+                }
+                else
+                {
+                    _aggregator.Accept(source, offset, piece, isReserved: true);
+                }
+
+                offset += length;
+            }
+
+            freed = SettleLocked();
+            readable = _aggregator.CanTake;
+        }
+
+        if (readable)
+        {
+            _readable.Set();
+        }
+
+        WakeOthers(freed);
+    }
+
     /// <summary>Says how long the stream is; false when that contradicts what is known.</summary>
-    public bool TrySetFinalSize(long size)
+    public bool TrySetFinalSize(long size) => TrySetFinalSize(size, offered: null);
+
+    /// <summary>
+    /// The whole stream is an offered content of this size; from now on only <see cref="AcceptVerified"/> adds to it. What its
+    /// reader <paramref name="held"/> before counts as delivered. False when bytes are here already, or when that contradicts
+    /// what is known.
+    /// </summary>
+    public bool TryOffer(long size, IReadOnlyList<(long Offset, long Length)> held) => TrySetFinalSize(size, held);
+
+    private bool TrySetFinalSize(long size, IReadOnlyList<(long Offset, long Length)>? offered)
     {
         List<WindowWait>? released;
         lock (_gate)
         {
-            if (!_aggregator.TrySetFinalSize(size))
+            if ((offered is not null && (_offered || _aggregator.HighestOffset > 0)) || !_aggregator.TrySetFinalSize(size))
             {
                 return false;
+            }
+
+            foreach ((long offset, long length) in offered ?? [])
+            {
+                _aggregator.Skip(offset, offset + length);
+            }
+
+            if (offered is not null)
+            {
+                _offered = true;
+                _reservedEnd = _aggregator.TakenBytes;
             }
 
             // Who waits with bytes beyond it will not be let in; it is to learn that now.
@@ -240,15 +294,6 @@ internal sealed partial class ReceiveBuffer : IDisposable
         _readable.Set();
         Release(released);
         return true;
-    }
-
-    /// <summary>From now on the end of reading in order is only reported when all bytes together are the offered content. Before the first read.</summary>
-    public void Verify(ContentOffer offer)
-    {
-        lock (_gate)
-        {
-            _verifier = new ContentVerifier(offer);
-        }
     }
 
     /// <summary>
@@ -376,7 +421,5 @@ internal sealed partial class ReceiveBuffer : IDisposable
     {
         _current?.Return();
         _current = null;
-        _verifier?.Dispose();
-        _verifier = null;
     }
 }

@@ -89,6 +89,9 @@ internal sealed class DistortedContents(IContentProvider inner, Func<IContent, l
         public ValueTask<int> ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
             read(inner, offset, buffer, cancellationToken);
 
+        public ValueTask<LeafHashes> GetLeafHashesAsync(long firstLeaf, CancellationToken cancellationToken) =>
+            inner.GetLeafHashesAsync(firstLeaf, cancellationToken);
+
         public ValueTask DisposeAsync() => inner.DisposeAsync();
     }
 }

@@ -302,33 +302,74 @@ public sealed class ReceiveBufferTests
     }
 
     [Fact]
-    public async Task Verify_RightContent_EndsWithZero()
+    public async Task TryOffer_FromThenOn_OnlyVerifiedPiecesAreTaken()
     {
-        byte[] content = Bytes.Random(seed: 1, length: 30_000);
-        _buffer.Verify(Offers.Of(content));
-        _buffer.TrySetFinalSize(content.Length);
-        Accept(_buffer, 1, 0, content);
+        Assert.True(_buffer.TryOffer(10, []));
+        Accept(1, 0, "01234");
+        Assert.Equal(0, _buffer.FirstHole?.Offset);
+        _buffer.Reserve(10);
+        _buffer.AcceptVerified(1, 0, [Piece("abcde"), Piece("fghij")]);
 
-        Assert.Equal(30_000, (await ReadTextAsync(100_000).WithinAsync()).Length);
+        Assert.Equal("abcdefghij", await ReadTextAsync(100).WithinAsync());
         Assert.Equal("", await ReadTextAsync(1).WithinAsync());
-        Assert.Equal("", await ReadTextAsync(1).WithinAsync());
+        AssertAllReturned();
     }
 
     [Fact]
-    public async Task Verify_WrongByte_IsAMismatchInsteadOfTheEndAndStaysOne()
+    public void TryOffer_AfterBytesOfAnotherKind_IsRefused()
     {
-        byte[] content = Bytes.Random(seed: 1, length: 30_000);
-        _buffer.Verify(Offers.Of(content));
-        _buffer.TrySetFinalSize(content.Length);
-        content[12_345] ^= 1;
-        Accept(_buffer, 1, 0, content);
+        Accept(1, 5, "x");
+        Assert.False(_buffer.TryOffer(10, []));
+    }
 
-        Assert.Equal(30_000, (await ReadTextAsync(100_000).WithinAsync()).Length);
-        for (int i = 0; i < 3; i++)
+    [Fact]
+    public void TryOffer_Twice_IsRefused()
+    {
+        Assert.True(_buffer.TryOffer(10, []));
+        Assert.False(_buffer.TryOffer(10, []));
+    }
+
+    [Fact]
+    public async Task TryOffer_WithHeldRanges_DeliversTheOthersOnly()
+    {
+        Assert.True(_buffer.TryOffer(12, [(0, 3), (5, 2), (10, 2)]));
+        Assert.Equal((7L, 12L), (_buffer.TakenBytes, _buffer.Reserve(12)));
+        _buffer.AcceptVerified(1, 3, [Piece("de")]);
+        _buffer.AcceptVerified(2, 7, [Piece("hij")]);
+
+        var delivered = new List<(string, long)>();
+        await _buffer.TakeAllAsync(
+            (piece, offset) =>
+            {
+                delivered.Add((Encoding.ASCII.GetString(piece.Span), offset));
+                return ValueTask.CompletedTask;
+            },
+            CancellationToken.None).WithinAsync();
+        Assert.Equal([("de", 3), ("hij", 7)], delivered);
+        AssertAllReturned();
+    }
+
+    [Fact]
+    public async Task TryOffer_EverythingIsHeld_IsTheEnd()
+    {
+        Assert.True(_buffer.TryOffer(12, [(0, 12)]));
+        await _buffer.TakeAllAsync((_, _) => throw new InvalidOperationException(), CancellationToken.None).WithinAsync();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => ReadTextAsync(1).WithinAsync());
+    }
+
+    /// <summary>What was reserved is taken although there are more holes than are allowed of what is pushed.</summary>
+    [Fact]
+    public void AcceptVerified_MoreHolesThanArePushed_TakesThem()
+    {
+        using var buffer = new ReceiveBuffer(new() { MaxGaps = 1 }, _pool);
+        Assert.True(buffer.TryOffer(100, []));
+        buffer.Reserve(100);
+        for (int offset = 10; offset < 100; offset += 10)
         {
-            KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => ReadTextAsync(1).WithinAsync());
-            Assert.Equal(KwikError.ContentMismatch, e.Code);
+            buffer.AcceptVerified(1, offset, [Piece("x")]);
         }
+
+        Assert.Equal(10, buffer.Missing(0, 100).Count);
     }
 
     private static async Task SendAsync(ReceiveBuffer buffer, byte[] content, int source, LeasePool pool)
@@ -362,11 +403,18 @@ public sealed class ReceiveBufferTests
 
     private AcceptResult Accept(ReceiveBuffer buffer, int source, long offset, byte[] bytes)
     {
+        Assert.Equal(1, buffer.Accept(source, ref offset, [Piece(bytes)], out AcceptResult result));
+        return result;
+    }
+
+    private Lease Piece(string text) => Piece(Encoding.Latin1.GetBytes(text));
+
+    private Lease Piece(byte[] bytes)
+    {
         Lease lease = _pool.Rent(bytes.Length);
         bytes.CopyTo(lease.Free.Span);
         lease.Extend(bytes.Length);
-        Assert.Equal(1, buffer.Accept(source, ref offset, [lease], out AcceptResult result));
-        return result;
+        return lease;
     }
 
     private Task<string> ReadTextAsync(int count, CancellationToken cancellationToken = default) =>

@@ -57,6 +57,16 @@ internal sealed class Lease
         Length = length;
     }
 
+    /// <summary>Keeps the first bytes; the others are copied into a new lease, which the caller owns.</summary>
+    public Lease Split(int length)
+    {
+        Lease rest = _pool.Rent(Length - length);
+        Span[length..].CopyTo(rest.Free.Span);
+        rest.Extend(Length - length);
+        Truncate(length);
+        return rest;
+    }
+
     /// <summary>Gives the memory back; the lease must not be used afterwards.</summary>
     /// <exception cref="InvalidOperationException">It was returned before: two owners, a bug.</exception>
     public void Return()

@@ -17,13 +17,15 @@ internal sealed partial class OffsetAggregator
 
     /// <summary>
     /// Takes a piece and the ownership of its lease, whatever the result. Bytes that are there already are dropped after
-    /// a comparison; a piece that fills the hole at <see cref="NextOffset"/> is never an overflow.
+    /// a comparison; a piece that fills the hole at <see cref="NextOffset"/> is never an overflow, and none is when
+    /// <paramref name="isReserved"/>: its room was made before it was asked for.
     /// </summary>
-    public AcceptResult Accept(int source, long offset, Lease lease)
+    public AcceptResult Accept(int source, long offset, Lease lease, bool isReserved = false)
     {
         int length = lease.Length;
         int index = _pieces.IndexOfEndAfter(offset);
         AcceptOutcome refused = Check(offset, length, index);
+        refused = isReserved && refused == AcceptOutcome.Overflow ? AcceptOutcome.Accepted : refused;
         if (refused != AcceptOutcome.Accepted || length == 0)
         {
             lease.Return();

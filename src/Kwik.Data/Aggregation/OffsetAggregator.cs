@@ -108,6 +108,18 @@ internal sealed partial class OffsetAggregator
     /// </summary>
     public void DeliverAnywhere() => IsPositioned = true;
 
+    /// <summary>
+    /// These bytes count as delivered: whoever reads has them. Before anything else is here; the ranges in order, without
+    /// overlaps. Pieces are taken wherever they lie from now on.
+    /// </summary>
+    public void Skip(long start, long end)
+    {
+        DeliverAnywhere();
+        TakenBytes += end - start;
+        _pieces.Insert(_pieces.Count, new Piece(start, end, 0, null));
+        MarkDelivered(_pieces.Count - 1);
+    }
+
     /// <summary>Says how long the stream is. False when it contradicts an earlier word or bytes that are here.</summary>
     public bool TrySetFinalSize(long size)
     {

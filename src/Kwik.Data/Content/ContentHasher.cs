@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-
 namespace Kwik.Data;
 
 /// <summary>
@@ -21,9 +19,7 @@ public sealed class ContentHasher : IDisposable
     /// <summary>Largest leaf size: 4 MiB.</summary>
     public const int MaxLeafSize = 4 * 1024 * 1024;
 
-    private static readonly byte[] LeafPrefix = [0];
-
-    private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private readonly LeafHasher _hash = new();
     private readonly int _leafSize;
     private readonly Action<ReadOnlyMemory<byte>>? _leafHashed;
 
@@ -59,13 +55,8 @@ public sealed class ContentHasher : IDisposable
     {
         while (!bytes.IsEmpty)
         {
-            if (_inLeaf == 0)
-            {
-                _hash.AppendData(LeafPrefix);
-            }
-
             int take = Math.Min(bytes.Length, _leafSize - _inLeaf);
-            _hash.AppendData(bytes[..take]);
+            _hash.Append(bytes[..take]);
             bytes = bytes[take..];
             _inLeaf += take;
             if (_inLeaf == _leafSize)
@@ -80,11 +71,6 @@ public sealed class ContentHasher : IDisposable
     {
         if (_inLeaf > 0 || _leaves == 0)
         {
-            if (_inLeaf == 0)
-            {
-                _hash.AppendData(LeafPrefix);
-            }
-
             CloseLeaf();
         }
 
@@ -110,7 +96,8 @@ public sealed class ContentHasher : IDisposable
 
     private void CloseLeaf()
     {
-        byte[] subtree = _hash.GetHashAndReset();
+        var subtree = new byte[ContentRoot.Size];
+        _hash.Finish(subtree);
         _leafHashed?.Invoke(subtree);
         for (long level = _leaves; (level & 1) == 1; level >>= 1)
         {

@@ -34,6 +34,16 @@ public sealed class ContentTree
         Offer = new ContentOffer(new ContentRoot(MerkleTree.Root(_pieces)), length, leafSize);
     }
 
+    /// <summary>Computes the tree of bytes in memory; <see cref="ContentHasher"/> does it for any others.</summary>
+    public static ContentTree Compute(ReadOnlySpan<byte> bytes, int leafSize = ContentHasher.DefaultLeafSize)
+    {
+        var leaves = new List<byte>();
+        using var hasher = new ContentHasher(leafSize, hash => leaves.AddRange(hash.Span));
+        hasher.Append(bytes);
+        hasher.Finish();
+        return new(leaves.ToArray(), bytes.Length, leafSize);
+    }
+
     /// <summary>What the content is: root, length and leaf size.</summary>
     public ContentOffer Offer { get; }
 

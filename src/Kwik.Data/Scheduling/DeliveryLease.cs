@@ -3,7 +3,8 @@ namespace Kwik.Data;
 /// <summary>A range in whole leaves that one source was asked for.</summary>
 internal sealed class DeliveryLease(long requestId, DeliverySource source, long offset, long end, TimeSpan asked)
 {
-    // Leaves that another lease has brought meanwhile: nobody waits for this copy. The last leaf is never one of them. Rare.
+    // Leaves that nobody waits for: another lease has brought them meanwhile, or this one, and they were verified before those in
+    // front of them. The last leaf is never one of them. Rare.
     private RangeSet? _elsewhere;
 
     public long RequestId => requestId;
@@ -18,8 +19,8 @@ internal sealed class DeliveryLease(long requestId, DeliverySource source, long 
     /// <summary>Offset behind the last byte that came.</summary>
     public long ReceivedEnd { get; set; } = offset;
 
-    /// <summary>Offset behind the last leaf that was found to be right; it may be far behind the last byte that came.</summary>
-    public long VerifiedEnd { get; set; } = offset;
+    /// <summary>All of it before this offset was found to be right; that may be far behind the last byte that came.</summary>
+    public long VerifiedEnd { get; private set; } = offset;
 
     public TimeSpan Asked => asked;
 
@@ -50,6 +51,19 @@ internal sealed class DeliveryLease(long requestId, DeliverySource source, long 
 
     /// <summary>True when the leaf that begins there is this lease's to bring.</summary>
     public bool Awaits(long leaf) => leaf >= VerifiedEnd && leaf < End && _elsewhere?.Contains(leaf) != true;
+
+    /// <summary>It brought a leaf, and that is right.</summary>
+    public void Verified(long leaf, long leafEnd, int leafSize)
+    {
+        if (FirstAwaited == leaf)
+        {
+            VerifiedEnd = leafEnd;
+        }
+        else
+        {
+            DeliveredElsewhere(leaf, leafEnd, leafSize);
+        }
+    }
 
     /// <summary>Another lease brought a leaf. At the end of this one it is not wanted any more: nobody is to take it over.</summary>
     public void DeliveredElsewhere(long leaf, long leafEnd, int leafSize)

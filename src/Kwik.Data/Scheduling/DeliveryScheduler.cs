@@ -64,6 +64,9 @@ internal sealed partial class DeliveryScheduler
         }
     }
 
+    /// <summary>Whole leaves that are here already. Before anything is leased.</summary>
+    public void Skip(long start, long end) => _free.Remove(start, end);
+
     /// <summary>A source can no longer be asked; what it owes goes back, and its leases end.</summary>
     public void RemoveSource(int source)
     {
@@ -112,8 +115,8 @@ internal sealed partial class DeliveryScheduler
     }
 
     /// <summary>
-    /// A leaf of a lease came whole, and is right; leaves of one lease come in order, as late as their check takes. False when it
-    /// was here already, from another source, or when the lease has ended.
+    /// A leaf of a lease came whole, and is right; in whatever order, as late as its check takes. False when it was here already,
+    /// from another source, or when the lease has ended.
     /// </summary>
     public bool Verified(long requestId, long leaf)
     {
@@ -123,7 +126,7 @@ internal sealed partial class DeliveryScheduler
         }
 
         long end = Math.Min(leaf + _leafSize, _length);
-        lease.VerifiedEnd = end;
+        lease.Verified(leaf, end, _leafSize);
         _free.Remove(leaf, end);
         if (!lease.IsWanted)
         {

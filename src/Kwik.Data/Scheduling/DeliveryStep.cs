@@ -1,7 +1,7 @@
 namespace Kwik.Data;
 
-/// <summary>What the scheduler wants done.</summary>
-internal enum DeliveryStepKind
+/// <summary>What is done about a server that sends offered content.</summary>
+public enum DeliveryStepKind
 {
     /// <summary>Ask a source for a range.</summary>
     Ask,
@@ -20,7 +20,7 @@ internal enum DeliveryStepKind
 }
 
 /// <summary>Why a range is asked for.</summary>
-internal enum LeaseReason
+public enum LeaseReason
 {
     /// <summary>It is the next in turn.</summary>
     Next,
@@ -39,7 +39,7 @@ internal enum LeaseReason
 }
 
 /// <summary>Why a lease ends.</summary>
-internal enum LeaseEnd
+public enum LeaseEnd
 {
     /// <summary>All that is wanted of it is here and right.</summary>
     Done,
@@ -54,14 +54,15 @@ internal enum LeaseEnd
     Silent,
 }
 
+/// <summary>One decision about who sends what of an offered content.</summary>
 /// <param name="Kind">What.</param>
-/// <param name="Source">Of whom, or about whom.</param>
+/// <param name="Source">Of whom, or about whom: the path; 0 is the primary.</param>
 /// <param name="RequestId">The lease, for Ask and Cancel.</param>
 /// <param name="Offset">Of the first byte of the lease, for Ask and Cancel.</param>
 /// <param name="End">Behind the last byte that is wanted of it, for Ask and Cancel.</param>
 /// <param name="Reason">For Ask.</param>
 /// <param name="Why">For Cancel.</param>
-internal readonly record struct DeliveryStep(
+public readonly record struct DeliveryStep(
     DeliveryStepKind Kind, int Source, long RequestId = 0, long Offset = 0, long End = 0, LeaseReason Reason = LeaseReason.Next,
     LeaseEnd Why = LeaseEnd.Done)
 {

@@ -71,6 +71,9 @@ internal sealed class RangeSet
 
     public bool Contains(long offset) => EndAt(offset) > offset;
 
+    /// <summary>True when all of these offsets are in it; there is at least one.</summary>
+    public bool Covers(long start, long end) => EndAt(start) >= end;
+
     /// <summary>Where the range ends that an offset is in; the offset itself when it is in none.</summary>
     public long EndAt(long offset)
     {

@@ -7,25 +7,39 @@ using ContentOffer = Kwik.Data.ContentOffer;
 namespace Kwik.Sessions;
 
 /// <summary>
-/// Fetches one offered content into one public stream, from every path that has it: does what the scheduler says, and
-/// tells it what came. Safe for concurrent use.
+/// Fetches one offered content into one public stream, from every path that has it: does what the scheduler says, tells it
+/// what came, and gives the stream no byte whose leaf has not been proven. Safe for concurrent use.
 /// </summary>
-internal sealed class ContentFetch : IRangeReceiver
+internal sealed partial class ContentFetch
 {
     private readonly KwikStream _stream;
+    private readonly ContentOffer _offer;
     private readonly ByteString _root;
     private readonly ByteString _grant;
-    private readonly int _leafSize;
     private readonly StreamMappingManager _mappings;
     private readonly TimeProvider _time;
+    private readonly Func<long> _nextRequestId;
+    private readonly Action<KwikPath, long, KwikException> _blame;
+    private readonly Action _done;
     private readonly long _began;
     private readonly ITimer _wakeUp;
     private readonly Lock _gate = new();
     private readonly DeliveryScheduler _scheduler;
-    private readonly Dictionary<int, Source> _sources = [];
-    private readonly Dictionary<long, Request> _requests = [];
+    private readonly SortedDictionary<int, Source> _sources = [];
+    private readonly Dictionary<long, RangeAnswer> _answers = [];
     private bool _ended;
+    private bool _isDone;
 
+    /// <param name="stream">Where the bytes go.</param>
+    /// <param name="offer">What they are.</param>
+    /// <param name="grant">Shows to a secondary that the primary lets this client have them.</param>
+    /// <param name="window">Bytes that may wait ahead of the reader.</param>
+    /// <param name="options">How the work is shared out.</param>
+    /// <param name="mappings">Who may write where.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="nextRequestId">Gives numbers that are unique in the session.</param>
+    /// <param name="blame">Learns of a server that sent what is not the content of this stream; not under a lock.</param>
+    /// <param name="done">Runs once, when all bytes are in the stream, or nobody is left to send them; not under a lock.</param>
     public ContentFetch(
         KwikStream stream,
         ContentOffer offer,
@@ -34,19 +48,45 @@ internal sealed class ContentFetch : IRangeReceiver
         DeliveryOptions options,
         StreamMappingManager mappings,
         TimeProvider time,
-        Func<long> nextRequestId)
+        Func<long> nextRequestId,
+        Action<KwikPath, long, KwikException> blame,
+        Action done)
     {
         _stream = stream;
+        _offer = offer;
         _root = ByteString.CopyFrom(offer.Root.ToByteArray());
         _grant = grant;
-        _leafSize = offer.LeafSize;
         _mappings = mappings;
         _time = time;
+        _nextRequestId = nextRequestId;
+        _blame = blame;
+        _done = done;
         _began = time.GetTimestamp();
+        _proofs = new LeafProofs(offer);
         _scheduler = new DeliveryScheduler(offer.Length, offer.LeafSize, window, options, nextRequestId);
+        foreach ((long offset, long length) in stream.Held)
+        {
+            _scheduler.Skip(offset, offset + length);
+            _proofs.Done(offset, offset + length);
+        }
+
         _wakeUp = time.CreateTimer(
             static fetch => ((ContentFetch)fetch!).Pump(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         stream.Incoming.ReaderMoved = Pump;
+    }
+
+    public long StreamId => _stream.Id;
+
+    /// <summary>True while bytes are missing that somebody may send.</summary>
+    public bool IsUnderWay
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return !_ended && !_scheduler.IsComplete;
+            }
+        }
     }
 
     private TimeSpan Now => _time.GetElapsedTime(_began);
@@ -56,22 +96,18 @@ internal sealed class ContentFetch : IRangeReceiver
     {
         public KwikPath Path => path;
 
-        public bool HasGrant { get; set; }
+        public bool HasGrant { get; set; } = path.Role == ServerRole.Primary;
 
         public TimeSpan RoundTrip { get; set; } = path.RoundTrip;
     }
 
-    // A range that was asked for and has not been answered to its end.
-    private sealed class Request(StreamMapping mapping, KwikPath path)
+    /// <summary>True when bytes are missing that others than this path may send.</summary>
+    public bool CanDoWithout(int pathId)
     {
-        public StreamMapping Mapping => mapping;
-
-        public KwikPath Path => path;
-
-        // Offset behind what was placed, and bytes that the scheduler has heard of.
-        public long PlacedEnd { get; set; } = mapping.Offset;
-
-        public long Reported { get; set; }
+        lock (_gate)
+        {
+            return !_ended && !_scheduler.IsComplete && _sources.Keys.Any(id => id != pathId);
+        }
     }
 
     /// <summary>A server can be asked from now on.</summary>
@@ -99,21 +135,22 @@ internal sealed class ContentFetch : IRangeReceiver
 
     /// <summary>
     /// A server is gone, or does not have the content: others are asked for what it owes. <paramref name="only"/>: if the
-    /// path still has this connection.
+    /// path still has this connection. False when it was not asked for this content any more.
     /// </summary>
-    public void RemovePath(int pathId, KwikException reason, KwikPath? only = null)
+    public bool RemovePath(int pathId, KwikException reason, KwikPath? only = null)
     {
         bool nobodyLeft;
         lock (_gate)
         {
             if (!_sources.TryGetValue(pathId, out Source? source) || (only is not null && source.Path != only))
             {
-                return;
+                return false;
             }
 
             _sources.Remove(pathId);
             TellLostLocked(pathId, reason.Code);
             _scheduler.RemoveSource(pathId);
+            ForgetHashesLocked(pathId);
             nobodyLeft = _sources.Count == 0 && !_scheduler.IsComplete && !_ended;
         }
 
@@ -124,25 +161,27 @@ internal sealed class ContentFetch : IRangeReceiver
             End();
             _stream.Fail(new KwikException(
                 reason.Code, reason.Side, $"No server is left that can send stream {_stream.Id}. {reason.Message}", reason, pathId, _stream.Id));
+            _done();
         }
+
+        return true;
     }
 
     /// <summary>A server said no to a request: it is not asked for this content again.</summary>
     public void Refused(int pathId, KwikError error) => RemovePath(pathId, new KwikException(
         error == KwikError.None ? KwikError.Internal : error, KwikErrorSide.Remote, $"Path {pathId} refused ({error}).", null, pathId));
 
-    /// <summary>A server found a request to be one too many: the range is asked of any server that has room.</summary>
-    public void GaveBack(StreamMapping mapping) => ((IRangeReceiver)this).RangeEnded(mapping, KwikError.None);
-
     /// <summary>The stream is closed: nothing more is asked, and what is under way is stopped.</summary>
     public void End()
     {
-        List<Request> open;
+        List<RangeAnswer> open;
         lock (_gate)
         {
             _ended = true;
-            open = [.. _requests.Values];
-            _requests.Clear();
+            open = [.. _answers.Values];
+            _answers.Clear();
+            _unproven.ForEach(leaf => leaf.Return());
+            _unproven.Clear();
         }
 
         _wakeUp.Dispose();
@@ -158,53 +197,14 @@ internal sealed class ContentFetch : IRangeReceiver
         }
     }
 
-    void IRangeReceiver.RangeReceived(StreamMapping mapping, long bytes)
-    {
-        lock (_gate)
-        {
-            if (_requests.TryGetValue(mapping.RequestId, out Request? request))
-            {
-                HearLocked(request, Now);
-                request.PlacedEnd += bytes;
-                VerifyLocked(request, request.PlacedEnd - bytes);
-            }
-        }
-
-        Pump();
-    }
-
-    void IRangeReceiver.RangeEnded(StreamMapping mapping, KwikError outcome)
-    {
-        if (!TryClose(mapping, avoid: false, outcome))
-        {
-            return;
-        }
-
-        if (outcome != KwikError.None)
-        {
-            Refused(mapping.PathId, outcome);
-            return;
-        }
-
-        Pump();
-    }
-
-    void IRangeReceiver.RangeFailed(StreamMapping mapping, bool elsewhere, KwikError error)
-    {
-        if (TryClose(mapping, elsewhere, error))
-        {
-            Pump();
-        }
-    }
-
     /// <summary>Nobody has sent the byte at this offset in time: it is asked of another server, and no longer of its present one.</summary>
     public void GiveBackAt(long offset, KwikError error)
     {
         lock (_gate)
         {
-            if (_scheduler.RequestAt(offset) is { } late && _requests.TryGetValue(late, out Request? request))
+            if (_scheduler.RequestAt(offset) is { } late && _answers.TryGetValue(late, out RangeAnswer? answer))
             {
-                TellLostLocked(request, error);
+                TellLostLocked(answer, error);
                 _scheduler.GiveBack(late, avoid: true);
             }
         }
@@ -212,27 +212,15 @@ internal sealed class ContentFetch : IRangeReceiver
         Pump();
     }
 
-    /// <summary>The answer has ended, one way or another; false when the request was closed before.</summary>
-    private bool TryClose(StreamMapping mapping, bool avoid, KwikError error)
+    /// <summary>What has come of the request that is to bring a byte, in a number that grows; null when nobody was asked for it.</summary>
+    public long? ProgressAt(long offset)
     {
-        Request? request;
         lock (_gate)
         {
-            if (!_requests.Remove(mapping.RequestId, out request))
-            {
-                return false;
-            }
-
-            if (error != KwikError.None)
-            {
-                TellLostLocked(request, error);
-            }
-
-            _scheduler.GiveBack(mapping.RequestId, avoid);
+            return _scheduler.RequestAt(offset) is { } request && _answers.TryGetValue(request, out RangeAnswer? answer)
+                ? answer.Mapping.Offset + answer.Mapping.ArrivedBytes
+                : null;
         }
-
-        request.Path.CountRequests(-1);
-        return true;
     }
 
     private Action? TryNext()
@@ -247,41 +235,64 @@ internal sealed class ContentFetch : IRangeReceiver
             TimeSpan now = Now;
             ListenLocked(now);
             _scheduler.InOrder = !_stream.Incoming.IsPositioned;
+            if (AskAgainLocked(now) is { } again)
+            {
+                return again;
+            }
+
             while (_scheduler.TryNext(_stream.Incoming.TakenBytes, now, out DeliveryStep step, TakesRequests, _stream.Incoming.Reserve))
             {
-                if (DoLocked(step) is { } action)
+                if (DoLocked(step, now) is { } action)
                 {
                     return action;
                 }
             }
 
-            TimeSpan wait = _scheduler.NextWakeUp is { } due ? due - now : Timeout.InfiniteTimeSpan;
-            // In whole milliseconds, rounded up: a timer that fires early would be set again and again.
-            _wakeUp.Change(
-                wait < TimeSpan.Zero ? wait : TimeSpan.FromMilliseconds(Math.Ceiling(wait.TotalMilliseconds)), Timeout.InfiniteTimeSpan);
+            SetWakeUpLocked(now);
+            if (_scheduler.IsComplete && !_isDone)
+            {
+                _isDone = true;
+                return _done;
+            }
+
             return null;
         }
+    }
+
+    private void SetWakeUpLocked(TimeSpan now)
+    {
+        TimeSpan? due = _scheduler.NextWakeUp;
+        if (_sources.Count > 0 && (due is null || _proofsDue < due))
+        {
+            due = _proofsDue;
+        }
+
+        // In whole milliseconds, rounded up: a timer that fires early would be set again and again.
+        TimeSpan wait = due is { } at ? TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling((at - now).TotalMilliseconds))) : Timeout.InfiniteTimeSpan;
+        _wakeUp.Change(wait, Timeout.InfiniteTimeSpan);
     }
 
     // The path's lock is taken inside ours.
     private bool TakesRequests(int source) => _sources[source].Path.TakesRequests;
 
     /// <summary>What to do outside of the lock.</summary>
-    private Action? DoLocked(DeliveryStep step)
+    private Action? DoLocked(DeliveryStep step, TimeSpan now)
     {
+        _stream.Trace(now, step);
         switch (step.Kind)
         {
             case DeliveryStepKind.Ask:
-                return AskLocked(step);
-            case DeliveryStepKind.Cancel when _requests.TryGetValue(step.RequestId, out Request? request):
-                if (request.PlacedEnd == request.Mapping.End)
+                return AskLocked(step, now);
+            case DeliveryStepKind.Cancel when _answers.TryGetValue(step.RequestId, out RangeAnswer? answer):
+                if (answer.HasEnded || answer.Mapping.ArrivedBytes < answer.Mapping.End - answer.Mapping.Offset)
                 {
-                    // All of it is here; only its end is on its way.
-                    return null;
+                    _answers.Remove(step.RequestId);
+                    DropUnprovenLocked(answer);
+                    return answer.HasEnded ? null : () => Stop(answer);
                 }
 
-                _requests.Remove(step.RequestId);
-                return () => Stop(request);
+                // All of it is here; only its end is on its way.
+                return null;
             case DeliveryStepKind.Dead:
                 TellLostLocked(step.Source, KwikError.Timeout);
                 return null;
@@ -290,7 +301,7 @@ internal sealed class ContentFetch : IRangeReceiver
         }
     }
 
-    private Action? AskLocked(DeliveryStep step)
+    private Action? AskLocked(DeliveryStep step, TimeSpan now)
     {
         Source source = _sources[step.Source];
         if (!source.Path.TryTakeRequest())
@@ -300,29 +311,40 @@ internal sealed class ContentFetch : IRangeReceiver
             return null;
         }
 
-        var frame = new RangeRequest
+        List<ControlFrame> frames = AskForHashesLocked(source, step, now);
+        frames.Add(new ControlFrame
         {
-            RequestId = (ulong)step.RequestId,
-            KwikStreamId = (ulong)_stream.Id,
-            Root = _root,
-            Offset = (ulong)step.Offset,
-            Length = (ulong)(step.End - step.Offset),
-            Grant = source.HasGrant || source.Path.Role == ServerRole.Primary ? ByteString.Empty : _grant,
-            Urgent = step.IsUrgent,
-        };
+            RangeRequest = new RangeRequest
+            {
+                RequestId = (ulong)step.RequestId,
+                KwikStreamId = (ulong)_stream.Id,
+                Root = _root,
+                Offset = (ulong)step.Offset,
+                Length = (ulong)(step.End - step.Offset),
+                Grant = GrantLocked(source),
+                Urgent = step.IsUrgent,
+            },
+        });
+        var answer = new RangeAnswer(this, source.Path, _stream, step);
+        _answers.Add(step.RequestId, answer);
+        _mappings.Expect(answer.Mapping);
+        return () => frames.ForEach(frame => source.Path.Control.Send(frame, urgent: step.IsUrgent));
+    }
+
+    /// <summary>To be sent along with a request: only the first one of a path shows it.</summary>
+    private ByteString GrantLocked(Source source)
+    {
+        ByteString shown = source.HasGrant ? ByteString.Empty : _grant;
         source.HasGrant = true;
-        var mapping = new StreamMapping(step.Source, step.RequestId, _stream, step.Offset, step.End - step.Offset, this);
-        _requests.Add(step.RequestId, new Request(mapping, source.Path));
-        _mappings.Expect(mapping);
-        return () => source.Path.Control.Send(new ControlFrame { RangeRequest = frame }, urgent: step.IsUrgent);
+        return shown;
     }
 
     /// <summary>What has come since the last time, also of frames that are not whole yet, and what is known of the paths.</summary>
     private void ListenLocked(TimeSpan now)
     {
-        foreach (Request request in _requests.Values)
+        foreach (RangeAnswer answer in _answers.Values)
         {
-            HearLocked(request, now);
+            HearLocked(answer, now);
         }
 
         foreach ((int id, Source source) in _sources)
@@ -335,49 +357,43 @@ internal sealed class ContentFetch : IRangeReceiver
         }
     }
 
-    private void HearLocked(Request request, TimeSpan now)
+    private void HearLocked(RangeAnswer answer, TimeSpan now)
     {
-        long arrived = request.Mapping.ArrivedBytes;
-        if (arrived > request.Reported)
+        long arrived = answer.Mapping.ArrivedBytes;
+        if (arrived > answer.Reported)
         {
-            _scheduler.Received(request.Mapping.RequestId, arrived - request.Reported, now);
-            request.Reported = arrived;
-        }
-    }
-
-    private void VerifyLocked(Request request, long from)
-    {
-        for (long leaf = from / _leafSize * _leafSize; leaf < request.PlacedEnd; leaf += _leafSize)
-        {
-            if (leaf + _leafSize <= request.PlacedEnd || request.PlacedEnd == request.Mapping.End)
-            {
-                _scheduler.Verified(request.Mapping.RequestId, leaf);
-            }
+            _scheduler.Received(answer.Id, arrived - answer.Reported, now);
+            answer.Reported = arrived;
         }
     }
 
     private void TellLostLocked(int pathId, KwikError error)
     {
-        foreach (Request request in _requests.Values.Where(request => request.Mapping.PathId == pathId))
+        foreach (RangeAnswer answer in _answers.Values.Where(answer => answer.Path.Id == pathId))
         {
-            TellLostLocked(request, error);
+            TellLostLocked(answer, error);
         }
     }
 
-    private void TellLostLocked(Request request, KwikError error)
+    private void TellLostLocked(RangeAnswer answer, KwikError error)
     {
-        if (_scheduler.Missing(request.Mapping.RequestId) is (long offset, long length))
+        if (_proofs.FindMissing(answer.Mapping.Offset, answer.Mapping.End) is (long offset, long length))
         {
-            _stream.Raise(new PieceFetchedAgain(offset, length, request.Mapping.PathId, error));
+            _stream.Raise(new PieceFetchedAgain(offset, length, answer.Path.Id, error));
         }
     }
 
     /// <summary>A request that is not in the table any more: its answer is not wanted.</summary>
-    private void Stop(Request request)
+    private void Stop(RangeAnswer answer)
     {
-        _mappings.Forget(request.Mapping);
-        request.Mapping.Cancel();
-        request.Path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)request.Mapping.RequestId } });
-        request.Path.CountRequests(-1);
+        if (answer.HasEnded)
+        {
+            return;
+        }
+
+        _mappings.Forget(answer.Mapping);
+        answer.Mapping.Cancel();
+        answer.Path.Control.Send(new ControlFrame { RangeCancel = new RangeCancel { RequestId = (ulong)answer.Id } });
+        answer.Path.CountRequests(-1);
     }
 }

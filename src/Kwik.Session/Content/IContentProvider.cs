@@ -20,4 +20,13 @@ public interface IContent : IAsyncDisposable
     /// </summary>
     /// <exception cref="IOException">The bytes can no longer be had, for instance because the file was changed.</exception>
     ValueTask<int> ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// What proves the bytes of 1,024 leaves: <see cref="ContentTree.GetLeafHashes"/> of a tree that was computed beforehand.
+    /// A client places no byte before it has the hash of its leaf.
+    /// </summary>
+    /// <param name="firstLeaf">A multiple of <see cref="LeafHashes.MaxCount"/>, within the content.</param>
+    /// <param name="cancellationToken">The connection has ended.</param>
+    /// <exception cref="IOException">They can no longer be had, for instance because the file was changed.</exception>
+    ValueTask<LeafHashes> GetLeafHashesAsync(long firstLeaf, CancellationToken cancellationToken);
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using Kwik.Streams;
@@ -7,14 +8,14 @@ namespace Kwik.Sessions;
 
 /// <summary>
 /// Serves the range requests of one connection: one at a time, in the order of their arrival, each on an Internal stream
-/// of its own, so that bytes wait here and not inside QUIC. What is urgent is served between two frames of what is not.
-/// Safe for concurrent use.
+/// of its own, so that bytes wait here and not inside QUIC. What is urgent begins at once, and what is not waits behind its
+/// present frame meanwhile. Safe for concurrent use.
 /// </summary>
 internal sealed class RangeServer(
     ITransportConnection connection,
     ControlChannel control,
     IContentProvider provider,
-    Func<RangeRequest, bool> admits,
+    Func<ContentAccess, bool> admits,
     TokenBucket budget,
     int maxRequests,
     LeasePool pool)
@@ -22,14 +23,14 @@ internal sealed class RangeServer(
     // Answers whose end is on its way; half of the streams that a client allows on a path.
     private const int MaxClosing = 32;
 
-    private readonly Queue<Task> _closing = new();
+    private readonly ConcurrentQueue<Task> _closing = new();
     private readonly Lock _gate = new();
-    private readonly LinkedList<RangeRequest> _queue = new();
+    private readonly List<RangeRequest> _queue = [];
+    private readonly List<RangeRequest> _urgent = [];
     private readonly AsyncSignal _queued = new();
-    private RangeRequest? _serving;
-
-    // The first in the queue is served before what is being served.
-    private volatile bool _urgent;
+    private readonly AsyncSignal _urgentQueued = new();
+    private readonly AsyncSignal _urgentServed = new();
+    private readonly List<RangeRequest> _serving = [];
 
     /// <summary>Takes a request, or refuses it: too many, not admitted, or a range that no content has.</summary>
     public void Enqueue(RangeRequest request)
@@ -41,7 +42,7 @@ internal sealed class RangeServer(
                 KwikError.MetadataProtocolViolation, KwikErrorSide.Remote, $"Range request {request.RequestId} has values out of range.");
         }
 
-        if (!admits(request))
+        if (!admits(new(request.KwikStreamId, new ContentRoot(request.Root.Span), request.Offset + request.Length, request.Grant)))
         {
             Refuse(request, KwikError.AuthenticationFailed);
             return;
@@ -49,19 +50,10 @@ internal sealed class RangeServer(
 
         lock (_gate)
         {
-            if (_queue.Count < maxRequests)
+            if (_queue.Count + _urgent.Count < maxRequests)
             {
-                if (request.Urgent)
-                {
-                    _queue.AddFirst(request);
-                    _urgent = true;
-                }
-                else
-                {
-                    _queue.AddLast(request);
-                }
-
-                _queued.Set();
+                (request.Urgent ? _urgent : _queue).Add(request);
+                (request.Urgent ? _urgentQueued : _queued).Set();
                 return;
             }
         }
@@ -74,14 +66,8 @@ internal sealed class RangeServer(
     {
         lock (_gate)
         {
-            for (LinkedListNode<RangeRequest>? node = _queue.First; node is not null; node = node.Next)
-            {
-                if (node.Value.RequestId == requestId)
-                {
-                    _queue.Remove(node);
-                    return;
-                }
-            }
+            _queue.RemoveAll(request => request.RequestId == requestId);
+            _urgent.RemoveAll(request => request.RequestId == requestId);
         }
     }
 
@@ -90,26 +76,38 @@ internal sealed class RangeServer(
     {
         lock (_gate)
         {
-            return (_serving is { } present && Covers(present, streamId, offset)) || _queue.Any(request => Covers(request, streamId, offset));
+            return _serving.Concat(_urgent).Concat(_queue).Any(request => Covers(request, streamId, offset));
         }
     }
 
     private static bool Covers(RangeRequest request, long streamId, long offset) =>
         (long)request.KwikStreamId == streamId && (long)request.Offset <= offset && offset < (long)(request.Offset + request.Length);
 
-    /// <summary>Serves until the token is cancelled or the connection ends; throws then.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
+    /// <summary>Serves what is not urgent, until the token is cancelled or the connection ends; throws then.</summary>
+    public Task RunAsync(CancellationToken cancellationToken) => ServeAllAsync(_queue, _queued, served: null, cancellationToken);
+
+    /// <summary>Serves what is urgent, beside <see cref="RunAsync"/> and in the same way.</summary>
+    public Task RunUrgentAsync(CancellationToken cancellationToken) =>
+        ServeAllAsync(_urgent, _urgentQueued, _urgentServed, cancellationToken);
+
+    private async Task ServeAllAsync(
+        List<RangeRequest> queue, AsyncSignal queued, AsyncSignal? served, CancellationToken cancellationToken)
     {
         while (true)
         {
-            if (TryDequeue() is { } request)
+            if (TryDequeue(queue) is not { } request)
             {
-                await ServeAsync(request, cancellationToken);
+                await queued.WaitAsync(cancellationToken);
+                continue;
             }
-            else
+
+            await ServeAsync(request, cancellationToken);
+            lock (_gate)
             {
-                await _queued.WaitAsync(cancellationToken);
+                _serving.Remove(request);
             }
+
+            served?.Set();
         }
     }
 
@@ -122,16 +120,15 @@ internal sealed class RangeServer(
         }
     }
 
-    private RangeRequest? TryDequeue()
+    private RangeRequest? TryDequeue(List<RangeRequest> queue)
     {
         lock (_gate)
         {
-            RangeRequest? request = _queue.First?.Value;
-            _serving = request;
-            _urgent = false;
+            RangeRequest? request = queue.FirstOrDefault();
             if (request is not null)
             {
-                _queue.RemoveFirst();
+                queue.RemoveAt(0);
+                _serving.Add(request);
             }
 
             return request;
@@ -152,7 +149,7 @@ internal sealed class RangeServer(
         answer.Answer((long)request.KwikStreamId, (long)request.Offset, (long)request.RequestId);
         try
         {
-            await SendAsync(content, (long)(request.Offset + request.Length), answer, cancellationToken);
+            await SendAsync(content, request, answer, cancellationToken);
             // The number of outstanding requests bounds these.
             budget.GiveBack();
         }
@@ -172,14 +169,15 @@ internal sealed class RangeServer(
     private async Task CloseBesideAsync(SecondaryStream answer)
     {
         _closing.Enqueue(Background.Start(() => answer.DisposeAsync().AsTask()));
-        while (_closing.Count > MaxClosing || (_closing.Count > 0 && _closing.Peek().IsCompleted))
+        while ((_closing.Count > MaxClosing || (_closing.TryPeek(out Task? first) && first.IsCompleted)) && _closing.TryDequeue(out Task? closed))
         {
-            await _closing.Dequeue();
+            await closed;
         }
     }
 
-    private async Task SendAsync(IContent content, long end, SecondaryStream answer, CancellationToken cancellationToken)
+    private async Task SendAsync(IContent content, RangeRequest request, SecondaryStream answer, CancellationToken cancellationToken)
     {
+        long end = (long)(request.Offset + request.Length);
         while (answer.GetOffset() < end)
         {
             int length = (int)Math.Min(FrameWriter.PayloadSize, end - answer.GetOffset());
@@ -201,28 +199,23 @@ internal sealed class RangeServer(
             }
 
             await answer.WriteFrameAsync(frame);
-            await ServeUrgentAsync(cancellationToken);
+            while (!request.Urgent && IsUrgentServed)
+            {
+                await _urgentServed.WaitAsync(cancellationToken);
+            }
         }
 
         await answer.CompleteAsync();
     }
 
-    /// <summary>What is urgent waits for one frame at most.</summary>
-    private async ValueTask ServeUrgentAsync(CancellationToken cancellationToken)
+    private bool IsUrgentServed
     {
-        if (!_urgent || _serving is not { Urgent: false } present)
+        get
         {
-            return;
-        }
-
-        while (_urgent && TryDequeue() is { } urgent)
-        {
-            await ServeAsync(urgent, cancellationToken);
-        }
-
-        lock (_gate)
-        {
-            _serving = present;
+            lock (_gate)
+            {
+                return _urgent.Count > 0 || _serving.Exists(request => request.Urgent);
+            }
         }
     }
 

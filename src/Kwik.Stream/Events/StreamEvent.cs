@@ -36,3 +36,8 @@ public sealed record PieceFetchedAgain(long Offset, long Length, int PathId, Kwi
 /// <param name="PathId">Who was to send them; 0 is the primary itself.</param>
 /// <param name="Error">Why.</param>
 public sealed record PieceLost(long Offset, long Length, int PathId, KwikError Error) : StreamEvent;
+
+/// <summary>A decision about who sends what, and when it was made.</summary>
+/// <param name="At">Since the offer came.</param>
+/// <param name="Step">The decision, with what was known of the server at that moment.</param>
+public sealed record DeliveryEvent(TimeSpan At, DeliveryStep Step);

@@ -70,7 +70,13 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
     };
 
     /// <summary>What is due now about this stream: Synchronise once, the others until the hole was treated.</summary>
-    public HoleStep Inspect(KwikStream stream, out Hole hole)
+    /// <param name="stream">The stream.</param>
+    /// <param name="hole">The hole at its reader.</param>
+    /// <param name="progress">
+    /// A number that changes while what will fill the hole arrives, and is not placed before it is whole: its clock then starts
+    /// anew.
+    /// </param>
+    public HoleStep Inspect(KwikStream stream, out Hole hole, long progress = 0)
     {
         hole = default;
         if (stream.Incoming.FirstHole is not { } found)
@@ -82,9 +88,9 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
         hole = new Hole(found.Offset, found.End);
         lock (_gate)
         {
-            if (!_watches.TryGetValue(stream.Id, out Watch? watch) || watch.Offset != found.Offset)
+            if (!_watches.TryGetValue(stream.Id, out Watch? watch) || (watch.Offset, watch.Progress) != (found.Offset, progress))
             {
-                _watches[stream.Id] = new Watch(found.Offset, time.GetTimestamp());
+                _watches[stream.Id] = new Watch(found.Offset, progress, time.GetTimestamp());
                 return HoleStep.None;
             }
 
@@ -170,9 +176,11 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
         }
     }
 
-    private sealed class Watch(long offset, long since)
+    private sealed class Watch(long offset, long progress, long since)
     {
         public long Offset => offset;
+
+        public long Progress => progress;
 
         public long Since => since;
 

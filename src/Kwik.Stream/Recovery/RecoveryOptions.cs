@@ -31,10 +31,11 @@ public sealed record RecoveryOptions
 
     /// <summary>
     /// A fault once may be an accident, twice it is the server: then it is taken out, and where it is the primary, the
-    /// stream is given up.
+    /// stream is given up. Bytes that are not those of the offered content are no accident.
     /// </summary>
     public static IReadOnlyList<RecoveryRule> DefaultRules { get; } =
     [
+        new(KwikError.ContentMismatch, RecoveryAction.IsolateSource),
         new(KwikError.Checksum, RecoveryAction.RequestRetransmission),
         new(KwikError.Checksum, RecoveryAction.IsolateSource),
         new(KwikError.MetadataProtocolViolation, RecoveryAction.RequestResend),

@@ -17,9 +17,6 @@ internal interface ISecondaryStreamOwner
     /// </summary>
     void BytesArrived(InboundSecondaryStream source, int bytes);
 
-    /// <summary>Payload was placed.</summary>
-    void BytesPlaced(InboundSecondaryStream source, int bytes);
-
     /// <summary>
     /// A stream that is mapped has a fault of its server's: what is to be done about it. The answer is carried out by
     /// whoever asks, or in <see cref="StreamEnded"/>.

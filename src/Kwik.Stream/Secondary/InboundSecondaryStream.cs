@@ -14,7 +14,7 @@ internal sealed class InboundSecondaryStream
     private readonly DateTimeOffset _createdAt;
     private long _lastActivity;
 
-    // When the clock of IsStalled began, later by the time that the stream was parked since; and the bytes read before.
+    // When the clock of IsStalled began, and the bytes read before.
     private long _clockStart;
     private long _bytesBefore;
     private long _parkedAt;
@@ -152,18 +152,18 @@ internal sealed class InboundSecondaryStream
         }
     }
 
-    /// <summary>We hold the stream back, or no longer do; the two in turn. Meanwhile its clock stands still.</summary>
+    /// <summary>
+    /// We hold the stream back, which is pushed, or no longer do. Its clock then begins anew: what is pushed may come whenever
+    /// its sender likes, a frame at a time.
+    /// </summary>
     public void Park(bool parked)
     {
         lock (_gate)
         {
-            long now = _time.GetTimestamp();
-            _clockStart += parked ? 0 : now - _parkedAt;
-            _parkedAt = now;
+            _parkedAt = _time.GetTimestamp();
             _parked = parked;
-            if (!parked && Request is null)
+            if (!parked)
             {
-                // What is pushed may come whenever its sender likes, a frame at a time.
                 RestartClockLocked();
             }
         }
@@ -171,8 +171,7 @@ internal sealed class InboundSecondaryStream
 
     /// <summary>
     /// True when the stream, since it was mapped, is slower than <paramref name="minimumRate"/> bytes a second since the
-    /// last check that found it fast enough, <paramref name="timeout"/> ago or longer, not counting the time when it was
-    /// parked.
+    /// last check that found it fast enough, <paramref name="timeout"/> ago or longer. A pushed one that is parked is not.
     /// </summary>
     public bool IsStalled(TimeSpan timeout, int minimumRate)
     {

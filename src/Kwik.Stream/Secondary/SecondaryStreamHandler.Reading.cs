@@ -78,7 +78,7 @@ internal sealed partial class SecondaryStreamHandler
         // Mapped to where it was asked for, so that the range is asked for again.
         mappings.TryMap(source, mapping.Stream.Id);
         throw Fault(
-            KwikError.StreamMappingConflict,
+            KwikError.ContentMismatch,
             source,
             $"was opened for offset {open.Offset} of stream {open.StreamId}, but request {open.RequestId} was for offset "
                 + $"{mapping.Offset} of stream {mapping.Stream.Id}");
@@ -201,9 +201,17 @@ internal sealed partial class SecondaryStreamHandler
             }
 
             owner.BytesArrived(source, frame.DataLength);
-            offset = await PlacePiecesAsync(source, target, offset, pieces);
+            if (source.Request is { } request)
+            {
+                request.Receiver.Receive(offset, pieces);
+                offset += frame.DataLength;
+            }
+            else
+            {
+                offset = await PlacePiecesAsync(source, target, offset, pieces);
+            }
+
             source.CountPlaced(offset, frame.DataLength);
-            owner.BytesPlaced(source, frame.DataLength);
         }
 
         KwikException fault = Fault(KwikError.MetadataProtocolViolation, source, "ended without a close frame");
@@ -235,7 +243,12 @@ internal sealed partial class SecondaryStreamHandler
 
     private static async ValueTask CloseAsync(InboundSecondaryStream source, StreamFrame close, long offset)
     {
-        source.Outcome = close.Error == KwikError.None && IsShort(source, offset) ? KwikError.PathLost : close.Error;
+        if (close.Error == KwikError.None && IsShort(source, offset))
+        {
+            throw Fault(KwikError.ContentMismatch, source, $"ends at offset {offset} as if that were all of what was asked for");
+        }
+
+        source.Outcome = close.Error;
         source.Advance(SecondaryStreamInput.Ended);
         if (await source.Frames.ReadFrameAsync() is not null)
         {
@@ -265,7 +278,7 @@ internal sealed partial class SecondaryStreamHandler
         return mayWrite
             ? start
             : throw Fault(
-                KwikError.StreamMappingConflict,
+                source.Request is null ? KwikError.StreamMappingConflict : KwikError.ContentMismatch,
                 source,
                 $"sends {frame.DataLength} bytes for offset {start} of stream {target.Id}, which it was neither asked for nor granted");
     }
@@ -281,15 +294,19 @@ internal sealed partial class SecondaryStreamHandler
     }
 
     /// <summary>
-    /// Reads a payload, once it fits the window: until then it stays with QUIC, which holds its sender back. False when it
-    /// is corrupt and to be ignored.
+    /// Reads a payload; what is pushed, once it fits the window: until then it stays with QUIC, which holds its sender back.
+    /// False when it is corrupt and to be ignored.
     /// </summary>
     private async ValueTask<bool> TryReadPayloadAsync(
         InboundSecondaryStream source, KwikStream target, StreamFrame frame, long offset, List<Lease> pieces)
     {
-        source.Park(true);
-        await target.Incoming.WaitForWindowAsync(offset, frame.DataLength, source.Stopped);
-        source.Park(false);
+        if (source.Request is null)
+        {
+            source.Park(true);
+            await target.Incoming.WaitForWindowAsync(offset, frame.DataLength, source.Stopped);
+            source.Park(false);
+        }
+
         try
         {
             await source.Frames.ReadPayloadAsync(frame, pieces);

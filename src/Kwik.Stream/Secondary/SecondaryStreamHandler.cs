@@ -52,12 +52,12 @@ internal sealed partial class SecondaryStreamHandler(
         catch (OperationCanceledException) when (source.Stopped.IsCancellationRequested)
         {
             // By us, while the stream was parked; the code is in StopCode.
-            (fault, action) = Stopped(source);
+            fault = Stopped(source);
         }
         catch (KwikException) when (source.StopCode is not null and not KwikError.Timeout)
         {
             // Whatever it has run into since: whoever closes a public stream takes its grants back, too.
-            (fault, action) = Stopped(source);
+            fault = Stopped(source);
         }
         catch (KwikException e)
         {
@@ -226,15 +226,9 @@ internal sealed partial class SecondaryStreamHandler(
         return (isOurFinding || isTooSlow) && source.StreamId >= 0 ? Treat(source, fault) : null;
     }
 
-    /// <summary>
-    /// What we stop breaks no rule; an answer that was too slow is treated as such wherever it was stopped.
-    /// </summary>
-    private (KwikException Fault, RecoveryAction? Action) Stopped(InboundSecondaryStream source)
-    {
-        KwikException fault = Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
-        RecoveryAction? action = fault.Code == KwikError.Timeout && source.Request is not null ? Treat(source, fault) : null;
-        return (fault, action);
-    }
+    /// <summary>What we stop breaks no rule.</summary>
+    private static KwikException Stopped(InboundSecondaryStream source) =>
+        Fault(source.StopCode ?? KwikError.Cancelled, source, "was stopped by this side");
 
     private RecoveryAction Treat(InboundSecondaryStream source, KwikException fault)
     {

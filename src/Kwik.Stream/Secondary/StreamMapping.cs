@@ -2,20 +2,26 @@ using Kwik.Data;
 
 namespace Kwik.Streams;
 
-/// <summary>Learns what becomes of a range that a server was asked for.</summary>
+/// <summary>Takes what a server sends in answer to one request, and learns what becomes of the rest.</summary>
 internal interface IRangeReceiver
 {
-    /// <summary>Bytes of the range were placed, in order.</summary>
-    void RangeReceived(StreamMapping mapping, long bytes);
+    /// <summary>
+    /// Bytes of the range, from this offset on. The pieces are the receiver's from now on, and the list is empty afterwards.
+    /// One call at a time, and none after one of the others.
+    /// </summary>
+    void Receive(long offset, List<Lease> pieces);
 
     /// <summary>No more bytes of this range will come from this path, as its server says: None when all of them came, else why not.</summary>
-    void RangeEnded(StreamMapping mapping, KwikError outcome);
+    void Ended(KwikError outcome);
 
     /// <summary>
     /// No more bytes of this range will come on its stream, for a fault that we found. What is missing is asked for again:
     /// <paramref name="elsewhere"/>, if anybody else has it.
     /// </summary>
-    void RangeFailed(StreamMapping mapping, bool elsewhere, KwikError error);
+    void Failed(bool elsewhere, KwikError error);
+
+    /// <summary>No more bytes come on its stream, and nothing is to be done about that.</summary>
+    void Ignored();
 }
 
 /// <summary>A range that one path was asked for: it may write it, once.</summary>

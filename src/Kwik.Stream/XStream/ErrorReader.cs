@@ -92,6 +92,13 @@ internal sealed class ErrorReader
         _waiting.Writer.TryComplete(_isOver ? null : reason);
     }
 
+    /// <summary>Nothing more comes, for this reason; what was offered ends where it ends.</summary>
+    public void LosePeer(XStreamException reason)
+    {
+        _mainEnded.TrySetResult();
+        _waiting.Writer.TryComplete(_isOver ? null : reason);
+    }
+
     /// <summary>Never throws.</summary>
     private async Task ReadAsync()
     {

@@ -26,8 +26,8 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, (FileStamp Stamp, Task<ContentOffer> Offer)> _byPath = [];
-    private readonly Dictionary<ContentRoot, (string Path, FileStamp Stamp)> _byRoot = [];
+    private readonly Dictionary<string, (FileStamp Stamp, Task<ContentTree> Tree)> _byPath = [];
+    private readonly Dictionary<ContentRoot, (string Path, FileStamp Stamp, ContentTree Tree)> _byRoot = [];
     private readonly CancellationTokenSource _stopping = new();
 
     // Half of the processors at most: hashing goes on beside the serving of what is hashed already.
@@ -73,11 +73,11 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     /// <exception cref="FileNotFoundException">There is no such regular file, or the path is none.</exception>
     /// <exception cref="IOException">The file cannot be read, or is changed while it is read.</exception>
     /// <exception cref="UnauthorizedAccessException">This process may not read it.</exception>
-    public Task<ContentOffer> OfferAsync(string path, CancellationToken cancellationToken = default)
+    public async Task<ContentOffer> OfferAsync(string path, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(path);
         return FilePath.TryFind(_root, path, out string? file)
-            ? HashOnce(file).WaitAsync(cancellationToken)
+            ? (await HashOnce(file).WaitAsync(cancellationToken)).Offer
             : throw new FileNotFoundException($"There is no file '{path}' in '{_root}'.");
     }
 
@@ -127,7 +127,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         List<Task> running;
         lock (_gate)
         {
-            running = [_scan ?? Task.CompletedTask, .. _byPath.Values.Select(entry => entry.Offer)];
+            running = [_scan ?? Task.CompletedTask, .. _byPath.Values.Select(entry => entry.Tree)];
         }
 
         // Whoever asked for one of these has been told how it ended.
@@ -136,7 +136,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
 
     private ServedFile? TryOpen(ContentRoot root)
     {
-        (string Path, FileStamp Stamp) file;
+        (string Path, FileStamp Stamp, ContentTree Tree) file;
         lock (_gate)
         {
             if (!_byRoot.TryGetValue(root, out file))
@@ -150,7 +150,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
             // The way to it may lead elsewhere by now.
             if (FilePath.Canonicalize(file.Path) == file.Path && FileKind.IsRegular(file.Path))
             {
-                return ServedFile.Open(file.Path, file.Stamp);
+                return ServedFile.Open(file.Path, file.Stamp, file.Tree);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -166,21 +166,21 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         return null;
     }
 
-    private Task<ContentOffer> HashOnce(string file)
+    private Task<ContentTree> HashOnce(string file)
     {
         FileStamp stamp = FileStamp.Of(file);
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_stopping.IsCancellationRequested, this);
-            if (_byPath.TryGetValue(file, out var entry) && entry.Stamp == stamp && !entry.Offer.IsFaulted)
+            if (_byPath.TryGetValue(file, out var entry) && entry.Stamp == stamp && !entry.Tree.IsFaulted)
             {
-                if (entry.Offer.IsCompletedSuccessfully)
+                if (entry.Tree.IsCompletedSuccessfully)
                 {
                     // Another file of the same content may have stood for both, and gone.
-                    _byRoot.TryAdd(entry.Offer.Result.Root, (file, stamp));
+                    _byRoot.TryAdd(entry.Tree.Result.Offer.Root, (file, stamp, entry.Tree.Result));
                 }
 
-                return entry.Offer;
+                return entry.Tree;
             }
 
             if (_byPath.Count >= MaxFiles)
@@ -190,19 +190,21 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
                 _byRoot.Clear();
             }
 
-            Task<ContentOffer> offer = Task.Run(() => HashAsync(file, stamp));
-            _byPath[file] = (stamp, offer);
-            return offer;
+            Task<ContentTree> tree = Task.Run(() => HashAsync(file, stamp));
+            _byPath[file] = (stamp, tree);
+            return tree;
         }
     }
 
-    private async Task<ContentOffer> HashAsync(string path, FileStamp stamp)
+    private async Task<ContentTree> HashAsync(string path, FileStamp stamp)
     {
         await _hashing.WaitAsync(_stopping.Token);
         try
         {
-            await using ServedFile file = ServedFile.Open(path, stamp);
-            using var hasher = new ContentHasher();
+            await using ServedFile file = ServedFile.Open(path, stamp, null);
+            var leaves = new byte[LeafHashes.CountOf(stamp.Length, ContentHasher.DefaultLeafSize) * ContentRoot.Size];
+            int hashed = 0;
+            using var hasher = new ContentHasher(leafHashed: hash => hash.CopyTo(leaves.AsMemory(hashed++ * ContentRoot.Size)));
             var buffer = new byte[Math.Min(ReadSize, Math.Max(1, stamp.Length))];
             while (hasher.Length < stamp.Length)
             {
@@ -210,13 +212,14 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
                 hasher.Append(buffer.AsSpan(0, read));
             }
 
-            var offer = new ContentOffer(hasher.Finish(), stamp.Length);
+            hasher.Finish();
+            var tree = new ContentTree(leaves, stamp.Length);
             lock (_gate)
             {
-                _byRoot[offer.Root] = (path, stamp);
+                _byRoot[tree.Offer.Root] = (path, stamp, tree);
             }
 
-            return offer;
+            return tree;
         }
         finally
         {

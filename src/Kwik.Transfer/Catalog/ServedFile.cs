@@ -1,3 +1,4 @@
+using Kwik.Data;
 using Kwik.Sessions;
 using Microsoft.Win32.SafeHandles;
 
@@ -20,26 +21,28 @@ internal sealed class ServedFile : IContent
 {
     private readonly string _path;
     private readonly FileStamp _stamp;
+    private readonly ContentTree? _tree;
     private readonly SafeFileHandle _file;
 
-    private ServedFile(string path, FileStamp stamp, SafeFileHandle file)
+    private ServedFile(string path, FileStamp stamp, ContentTree? tree, SafeFileHandle file)
     {
         _path = path;
         _stamp = stamp;
+        _tree = tree;
         _file = file;
     }
 
     public long Length => _stamp.Length;
 
-    /// <summary>Opens a file that is as <paramref name="stamp"/> says.</summary>
+    /// <summary>Opens a file that is as <paramref name="stamp"/> says; without its tree it can be read only.</summary>
     /// <exception cref="IOException">It is not, or cannot be opened.</exception>
     /// <exception cref="UnauthorizedAccessException">This process may not read it.</exception>
-    public static ServedFile Open(string path, FileStamp stamp)
+    public static ServedFile Open(string path, FileStamp stamp, ContentTree? tree)
     {
         // Shared with everybody: a server does not keep others from writing, it notices.
         SafeFileHandle file = File.OpenHandle(
             path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, FileOptions.Asynchronous);
-        var served = new ServedFile(path, stamp, file);
+        var served = new ServedFile(path, stamp, tree, file);
         try
         {
             served.ThrowIfChanged();
@@ -59,6 +62,10 @@ internal sealed class ServedFile : IContent
         ThrowIfChanged();
         return read;
     }
+
+    public ValueTask<LeafHashes> GetLeafHashesAsync(long firstLeaf, CancellationToken cancellationToken) => _tree is not null
+        ? ValueTask.FromResult(_tree.GetLeafHashes(firstLeaf))
+        : throw new InvalidOperationException($"The file '{_path}' was opened to compute its tree.");
 
     public ValueTask DisposeAsync()
     {

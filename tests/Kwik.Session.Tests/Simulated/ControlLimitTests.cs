@@ -180,6 +180,9 @@ public sealed class ControlLimitTests
         Task<byte[]> reading = stream.ReadToEndAsync();
         await primary.SendAsync(new ControlFrame { ContentOffer = Offer(stream.Id, content) });
 
+        LeafHashRequest leaves = (await primary.UntilAsync(ControlFrame.BodyOneofCase.LeafHashRequest)).LeafHashRequest;
+        await primary.SendAsync(content.Prove(leaves));
+
         var asked = new Queue<RangeRequest>();
         var ranges = new List<(ulong, ulong)>();
         int refused = 0;

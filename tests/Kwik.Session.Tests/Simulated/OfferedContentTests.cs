@@ -86,23 +86,6 @@ public class OfferedContentTests
     });
 
     [Fact]
-    public void LyingSecondary_OneStream_EndsWithContentMismatch() => Simulation.Run(1, async world =>
-    {
-        var content = MemoryContent.Random(1, 8 * 1024 * 1024);
-        await using var deployment = new SimulatedDeployment(world);
-        var liar = content.LyingReplica(at: 5_000_000);
-        // Slow and far, so that the liar gets to serve the byte that it lies about.
-        world.SetLinks(deployment.ClientHost, deployment.PrimaryHost, link => link.BitsPerSecond = 1_000_000);
-        await StartAsync(world, deployment, content, [liar], BitsPerSecond: null);
-
-        await using ClientSession session = await deployment.ConnectAsync();
-        await using KwikStream stream = await session.AcceptStream();
-
-        KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => stream.ReadToEndAsync());
-        Assert.Equal(KwikError.ContentMismatch, e.Code);
-    });
-
-    [Fact]
     public void ReaderThatStops_MemoryStaysBelowTheWindow() => Simulation.Run(1, async world =>
     {
         var content = MemoryContent.Random(1, 12 * 1024 * 1024);

@@ -81,8 +81,7 @@ public sealed class PathRecoveryTests
         SecondaryServer secondary = await deployment.StartSecondaryAsync(Name, null);
         SecondaryServer other = await deployment.StartSecondaryAsync("secondary 2", null);
         KwikException? full = null;
-        int added = 0;
-        List<PathState> told = [];
+        var added = new TaskCompletionSource<int>();
         await deployment.StartPrimaryAsync(null, async session =>
         {
             await session.AddPathAsync(secondary);
@@ -90,7 +89,7 @@ public sealed class PathRecoveryTests
             full = await Assert.ThrowsAnyAsync<KwikException>(() => session.AddPathAsync(other));
             await session.Events.UntilAsync(1, PathState.Removed);
             Assert.Empty(session.GetDeadPaths());
-            added = await session.AddPathAsync(other);
+            added.SetResult(await session.AddPathAsync(other));
             await session.Closed;
         });
 
@@ -108,10 +107,10 @@ public sealed class PathRecoveryTests
         Assert.InRange((world.Time.Elapsed - lost).TotalSeconds, 18, 21);
         await session.Events.UntilAsync(3, PathState.Active);
         Assert.Equal([PathState.Active, PathState.Removed, PathState.Active], session.GetAllPaths().Select(path => path.State));
+        Assert.Equal(3, await added.Task);
         await session.DisposeAsync();
         await deployment.DisposeAsync();
         Assert.Equal(KwikError.LimitExceeded, full?.Code);
-        Assert.Equal(3, added);
     });
 
     [Fact]

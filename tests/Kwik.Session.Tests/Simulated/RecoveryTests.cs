@@ -31,10 +31,10 @@ public class RecoveryTests
     [InlineData(Flaw.OpenedTwice, KwikError.MetadataProtocolViolation, RecoveryAction.IgnoreStream)]
     [InlineData(Flaw.OpenedTwice, KwikError.MetadataProtocolViolation, RecoveryAction.RequestRetransmission)]
     [InlineData(Flaw.NoCloseFrame, KwikError.MetadataProtocolViolation, RecoveryAction.UseDefaults)]
-    [InlineData(Flaw.BeyondItsRange, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
-    [InlineData(Flaw.InAnotherStream, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
-    [InlineData(Flaw.AtAnotherOffset, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
-    [InlineData(Flaw.WithAHole, KwikError.StreamMappingConflict, RecoveryAction.RequestRetransmission)]
+    [InlineData(Flaw.BeyondItsRange, KwikError.ContentMismatch, RecoveryAction.RequestRetransmission)]
+    [InlineData(Flaw.InAnotherStream, KwikError.ContentMismatch, RecoveryAction.RequestRetransmission)]
+    [InlineData(Flaw.AtAnotherOffset, KwikError.ContentMismatch, RecoveryAction.RequestRetransmission)]
+    [InlineData(Flaw.WithAHole, KwikError.ContentMismatch, RecoveryAction.RequestRetransmission)]
     public void Fault_OfOneAnswer_IsTreatedAndTheServerGoesOn(Flaw flaw, KwikError error, RecoveryAction action) =>
         Run(flaw, [new(error, action)], async (session, stream, content, requests) =>
         {
@@ -48,7 +48,7 @@ public class RecoveryTests
     [Theory]
     [InlineData(Flaw.WrongChecksum, KwikError.Checksum)]
     [InlineData(Flaw.OpenedTwice, KwikError.MetadataProtocolViolation)]
-    [InlineData(Flaw.BeyondItsRange, KwikError.StreamMappingConflict)]
+    [InlineData(Flaw.BeyondItsRange, KwikError.ContentMismatch)]
     public void Fault_WithIsolateSource_TakesTheServerOutAndLosesNoByte(Flaw flaw, KwikError error) =>
         Run(flaw, [new(error, RecoveryAction.IsolateSource)], async (session, stream, content, _) =>
         {
@@ -60,7 +60,7 @@ public class RecoveryTests
     [Theory]
     [InlineData(Flaw.WrongChecksum, KwikError.Checksum)]
     [InlineData(Flaw.OpenedTwice, KwikError.MetadataProtocolViolation)]
-    [InlineData(Flaw.BeyondItsRange, KwikError.StreamMappingConflict)]
+    [InlineData(Flaw.BeyondItsRange, KwikError.ContentMismatch)]
     public void Fault_WithCloseStream_FailsTheStreamWithIt(Flaw flaw, KwikError error) =>
         Run(flaw, [new(error, RecoveryAction.CloseStream)], async (session, stream, _, _) =>
         {

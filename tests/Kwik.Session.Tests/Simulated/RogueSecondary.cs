@@ -47,6 +47,9 @@ internal sealed class RogueSecondary : IAsyncDisposable
     /// <summary>One client of the rogue.</summary>
     internal sealed class Client(RawPeer peer)
     {
+        /// <summary>What its leaf hashes are those of; null: it has none to show.</summary>
+        public MemoryContent? Content { get; set; }
+
         /// <summary>Answers heartbeats and hands on range requests and questions about holes, until the client is gone.</summary>
         public async Task ReceiveAsync(Func<RangeRequest, Task>? asked = null, Func<OffsetSyncRequest, ValueTask>? missed = null)
         {
@@ -55,6 +58,10 @@ internal sealed class RogueSecondary : IAsyncDisposable
                 if (frame.Heartbeat is { } beat)
                 {
                     await peer.SendAsync(new ControlFrame { HeartbeatAck = new HeartbeatAck { Sequence = beat.Sequence } });
+                }
+                else if (frame.LeafHashRequest is { } leaves && Content is not null)
+                {
+                    await peer.SendAsync(Content.Prove(leaves));
                 }
                 else if (frame.RangeRequest is { } request && asked is not null)
                 {

@@ -38,10 +38,13 @@ internal sealed class SimulatedDeployment(SimulatedWorld world) : IAsyncDisposab
 
     /// <summary>Starts a secondary that trusts the primary, and says how to reach it.</summary>
     public async Task<SecondaryServer> StartSecondaryAsync(
-        string name, IContentProvider? content, Func<SecondarySession, Task>? serve = null)
+        string name,
+        IContentProvider? content,
+        Func<SecondarySession, Task>? serve = null,
+        Func<KwikListenerOptions, KwikListenerOptions>? change = null)
     {
         SimulatedHost host = world.Host(name);
-        KwikListener listener = await ListenAsync(host, ServerRole.Secondary, content);
+        KwikListener listener = await ListenAsync(host, ServerRole.Secondary, content, change);
         _serving.Add(AcceptAsync(listener, session => serve?.Invoke((SecondarySession)session) ?? session.Closed));
         return new SecondaryServer(host.Address.ToString(), Port, [listener.Pin]);
     }

@@ -34,7 +34,7 @@ public sealed class SlowServerTests
             Assert.True(content.Is(await stream.ReadToEndAsync()));
 
             Assert.Equal(KwikError.Timeout, await stopped[0]);
-            Assert.InRange(world.Time.Elapsed, TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(40));
+            Assert.InRange(world.Time.Elapsed, TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(45));
             FaultTreated treated = Treated(session).First(treated => treated.Error == KwikError.Timeout);
             Assert.Equal((1, action), (treated.PathId, treated.Action));
             Assert.Equal(PathState.Active, session.GetAllPaths()[1].State);
@@ -140,6 +140,7 @@ public sealed class SlowServerTests
         await using var deployment = new SimulatedDeployment(world);
         await using RogueSecondary rogue = await RogueSecondary.StartAsync(world.Host("rogue"), async client =>
         {
+            client.Content = content;
             await client.ReceiveAsync(async request =>
             {
                 if (stopped.Count == slowAnswers)

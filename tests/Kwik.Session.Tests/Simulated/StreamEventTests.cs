@@ -52,7 +52,7 @@ public sealed class StreamEventTests
         Assert.Single(events.OfType<PathLost>(), new PathLost(1, KwikError.Timeout));
         Assert.Single(events.OfType<PathBack>(), new PathBack(1));
         Assert.True(events.FindIndex(e => e is PathLost) < events.FindIndex(e => e is PathBack));
-        Assert.All(events.OfType<PieceFetchedAgain>(), again => Assert.Equal((1, KwikError.PathLost), (again.PathId, again.Error)));
+        Assert.All(events.OfType<PieceFetchedAgain>(), again => Assert.Equal((1, KwikError.Timeout), (again.PathId, again.Error)));
         Assert.NotEmpty(events.OfType<PieceFetchedAgain>());
         Assert.Empty(await AllAsync(unconcerned.Events));
         await session.DisposeAsync();

@@ -66,8 +66,7 @@ public sealed partial class XStreamErrorHalfTests
     public void EndOfMain_OfACopyToAFile_IsOneOnlyWhenThePeerSaysSo(bool byMainEnded) => HearIn(async (world, stream, peer) =>
     {
         var file = new MemoryStream();
-        Task<long> copying = stream.CopyToAsync(
-            async (piece, _) => await file.WriteAsync(piece), (_, _) => ValueTask.FromResult(0), CancellationToken.None);
+        Task<long> copying = stream.CopyToAsync(async (piece, _) => await file.WriteAsync(piece));
         await peer.Main.WriteAsync(RawPeer.Bytes((StreamFrame.Data(8), Payload), (StreamFrame.Close(8), [])), completeWrites: true);
         await world.Delay(LongTime);
         Assert.False(copying.IsCompleted);

@@ -20,20 +20,25 @@ public sealed class RecoveryOptionsTests
     }
 
     [Fact]
-    public void DefaultRules_EveryFaultOfAServer_IsolateTheSecondTime()
+    public void DefaultRules_EveryFaultOfAServer_IsolateTheSecondTimeAndALieAtOnce()
     {
         foreach (IGrouping<KwikError, RecoveryRule> rules in RecoveryOptions.DefaultRules.GroupBy(rule => rule.Error))
         {
             RecoveryAction first = rules.Key == KwikError.MetadataProtocolViolation
                 ? RecoveryAction.RequestResend
                 : RecoveryAction.RequestRetransmission;
-            RecoveryAction[] expected = rules.Key == KwikError.Timeout ? [first] : [first, RecoveryAction.IsolateSource];
+            RecoveryAction[] expected = rules.Key switch
+            {
+                KwikError.Timeout => [first],
+                KwikError.ContentMismatch => [RecoveryAction.IsolateSource],
+                _ => [first, RecoveryAction.IsolateSource],
+            };
             Assert.Equal(expected, rules.Select(rule => rule.Action));
         }
 
         Assert.Equal(
             [
-                KwikError.Timeout, KwikError.FinalSize, KwikError.Checksum, KwikError.StreamMappingConflict,
+                KwikError.Timeout, KwikError.FinalSize, KwikError.Checksum, KwikError.ContentMismatch, KwikError.StreamMappingConflict,
                 KwikError.OffsetSyncFailure, KwikError.MetadataProtocolViolation, KwikError.AggregationTimeout,
             ],
             RecoveryOptions.DefaultRules.Select(rule => rule.Error).Distinct().Order());

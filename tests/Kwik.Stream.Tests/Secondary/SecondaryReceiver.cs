@@ -51,7 +51,7 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
 
     public List<Ending> Ended { get; } = [];
 
-    public long Placed { get; private set; }
+    public long Placed => Mappings.Mapped().Concat(Ended.Select(ending => ending.Source)).Sum(source => source.Snapshot().BytesTransferred);
 
     public long Arrived { get; private set; }
 
@@ -111,7 +111,7 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
 
     public StreamMapping Expect(int path, long request, KwikStream stream, long offset, long length)
     {
-        var mapping = new StreamMapping(path, request, stream, offset, length, new NoReceiver());
+        var mapping = new StreamMapping(path, request, stream, offset, length, new UncheckedReceiver(path, stream));
         Mappings.Expect(mapping);
         return mapping;
     }
@@ -153,8 +153,6 @@ internal sealed class SecondaryReceiver : ISecondaryStreamOwner, IStreamOwner
         Asked.Add((pathId, streamId, offset, _world.Time.Elapsed));
 
     void ISecondaryStreamOwner.BytesArrived(InboundSecondaryStream source, int bytes) => Arrived += bytes;
-
-    void ISecondaryStreamOwner.BytesPlaced(InboundSecondaryStream source, int bytes) => Placed += bytes;
 
     RecoveryAction ISecondaryStreamOwner.Decide(InboundSecondaryStream source, KwikException fault)
     {

@@ -16,6 +16,7 @@ public sealed class SecondaryStreamHandlerFaultTests
         BeginsWithNothing,
         BeginsWithGarbage,
         OpensTwice,
+        EndsEarly,
         EndsWithoutClose,
         EndsInAFrame,
         EndsInAPayload,
@@ -50,12 +51,13 @@ public sealed class SecondaryStreamHandlerFaultTests
     [InlineData(Flaw.EndsInAFrame, KwikError.MetadataProtocolViolation)]
     [InlineData(Flaw.EndsInAPayload, KwikError.MetadataProtocolViolation)]
     [InlineData(Flaw.GoesOnAfterClose, KwikError.MetadataProtocolViolation)]
-    [InlineData(Flaw.AnswersForAnotherStream, KwikError.StreamMappingConflict)]
-    [InlineData(Flaw.AnswersForAnotherOffset, KwikError.StreamMappingConflict)]
+    [InlineData(Flaw.AnswersForAnotherStream, KwikError.ContentMismatch)]
+    [InlineData(Flaw.AnswersForAnotherOffset, KwikError.ContentMismatch)]
     [InlineData(Flaw.WrongChecksum, KwikError.Checksum)]
-    [InlineData(Flaw.LeavesAGap, KwikError.StreamMappingConflict)]
-    [InlineData(Flaw.Repeats, KwikError.StreamMappingConflict)]
-    [InlineData(Flaw.GoesBeyondItsRange, KwikError.StreamMappingConflict)]
+    [InlineData(Flaw.LeavesAGap, KwikError.ContentMismatch)]
+    [InlineData(Flaw.Repeats, KwikError.ContentMismatch)]
+    [InlineData(Flaw.GoesBeyondItsRange, KwikError.ContentMismatch)]
+    [InlineData(Flaw.EndsEarly, KwikError.ContentMismatch)]
     public void Answer_WithAFlaw_IsRefusedAndTreatedOnce(Flaw flaw, KwikError code) => SecondaryReceiver.Run(1, async receiver =>
     {
         receiver.Treatment = RecoveryAction.CloseStream;
@@ -82,9 +84,9 @@ public sealed class SecondaryStreamHandlerFaultTests
 
     [Theory]
     [InlineData(Flaw.OpensTwice, KwikError.MetadataProtocolViolation)]
-    [InlineData(Flaw.AnswersForAnotherOffset, KwikError.StreamMappingConflict)]
+    [InlineData(Flaw.AnswersForAnotherOffset, KwikError.ContentMismatch)]
     [InlineData(Flaw.WrongChecksum, KwikError.Checksum)]
-    [InlineData(Flaw.GoesBeyondItsRange, KwikError.StreamMappingConflict)]
+    [InlineData(Flaw.GoesBeyondItsRange, KwikError.ContentMismatch)]
     public void Answer_ThatIsStillOpen_IsStoppedWithTheCodeOfItsFlaw(Flaw flaw, KwikError code) => SecondaryReceiver.Run(1, async receiver =>
     {
         receiver.Expect(1, 7, receiver.AddStream(4), Offset, Length);
@@ -196,14 +198,21 @@ public sealed class SecondaryStreamHandlerFaultTests
     private static Task SendRestAsync(RawSecondary server, Flaw flaw) => flaw switch
     {
         Flaw.OpensTwice => server.SendAsync(StreamFrame.Open(4, Offset, 7)),
+        Flaw.EndsEarly => server.SendAsync(StreamFrame.Close(150)),
         Flaw.EndsWithoutClose => Task.CompletedTask,
         Flaw.EndsInAFrame => server.SendAsync([0x10, 0x12]),
         Flaw.EndsInAPayload => server.SendAsync(StreamFrame.Data(10), new byte[9]),
-        Flaw.GoesOnAfterClose => server.SendAsync(StreamFrame.Close(200), [0x02, 0x1a, 0x00]),
+        Flaw.GoesOnAfterClose => SendAllAndMoreAsync(server),
         Flaw.WrongChecksum => server.SendAsync(StreamFrame.Data(10, checksum: 1), new byte[10]),
         Flaw.LeavesAGap => server.SendDataAsync(new byte[10], Offset + 101),
         Flaw.Repeats => server.SendDataAsync(new byte[10], Offset + 99),
         Flaw.GoesBeyondItsRange => server.SendDataAsync(new byte[Length - 99]),
         _ => throw new ArgumentOutOfRangeException(nameof(flaw)),
     };
+
+    private static async Task SendAllAndMoreAsync(RawSecondary server)
+    {
+        await server.SendDataAsync(new byte[Length - 100]);
+        await server.SendAsync(StreamFrame.Close(Offset + Length), [0x02, 0x1a, 0x00]);
+    }
 }

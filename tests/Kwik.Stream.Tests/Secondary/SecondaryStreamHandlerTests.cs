@@ -58,9 +58,8 @@ public sealed class SecondaryStreamHandlerTests
     [Theory]
     [InlineData(100, KwikError.None, KwikError.None)]
     [InlineData(100, KwikError.NotFound, KwikError.NotFound)]
-    [InlineData(60, KwikError.None, KwikError.PathLost)]
     [InlineData(60, KwikError.Cancelled, KwikError.Cancelled)]
-    [InlineData(0, KwikError.None, KwikError.PathLost)]
+    [InlineData(0, KwikError.NotFound, KwikError.NotFound)]
     public void Close_AfterSoManyBytesOfAHundred_IsTheOutcomeThatItsServerNames(int length, KwikError error, KwikError outcome) =>
         SecondaryReceiver.Run(1, async receiver =>
         {

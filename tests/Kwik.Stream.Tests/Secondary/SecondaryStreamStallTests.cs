@@ -84,12 +84,12 @@ public sealed class SecondaryStreamStallTests
     });
 
     [Fact]
-    public void Clock_WhileThereIsNoRoom_StandsStill() => SecondaryReceiver.Run(
+    public void Clock_WhileThereIsNoRoom_StandsStillAndThenBeginsAnew() => SecondaryReceiver.Run(
         1,
         async receiver =>
         {
-            RawSecondary server = await AnswerAsync(receiver);
-            KwikStream stream = receiver.Stream(4);
+            KwikStream stream = receiver.AddStream(4);
+            RawSecondary server = await receiver.PushAsync(1, stream);
             await server.SendDataAsync(new byte[Window]);
             await receiver.SweepAsync(6 * Second);
             await server.SendDataAsync(new byte[1000]);
@@ -98,42 +98,54 @@ public sealed class SecondaryStreamStallTests
             await receiver.SweepAsync(10 * receiver.Options.StreamTimeout);
             Assert.False(server.Handling.IsCompleted);
 
-            // There is room again, and the rest of the time.
             await stream.FillAsync(new byte[Window]);
             await receiver.SettleAsync();
             Assert.False(IsParked(receiver));
-            await receiver.SweepAsync(receiver.Options.StreamTimeout - (7 * Second));
+            await receiver.SweepAsync(receiver.Options.StreamTimeout);
             Assert.False(server.Handling.IsCompleted);
-            await receiver.SweepAsync(2 * Second);
+            await receiver.SweepAsync(Second);
             Assert.True(server.Handling.IsCompleted);
             Assert.Equal(KwikError.Timeout, await server.RefusalAsync());
         },
         aggregation: Small);
 
     [Theory]
-    [InlineData(KwikError.Cancelled, null)]
-    [InlineData(KwikError.SecondaryStreamOverflow, null)]
-    [InlineData(KwikError.Timeout, RecoveryAction.CloseStream)]
-    public void Answer_StoppedWhileThereIsNoRoom_IsTreatedWhereItWasTooSlow(KwikError code, RecoveryAction? action) =>
-        SecondaryReceiver.Run(
-            1,
-            async receiver =>
-            {
-                receiver.Treatment = RecoveryAction.CloseStream;
-                receiver.Expect(1, 7, receiver.AddStream(4), Window, 1000);
-                RawSecondary server = receiver.Open(1);
-                await server.SendAsync(StreamFrame.Open(4, Window, 7));
-                await server.SendDataAsync(new byte[1000]);
-                await receiver.SettleAsync();
-                Assert.True(IsParked(receiver));
-                receiver.Handler.CloseStream(server.Id, code);
-                Assert.Equal(code, await server.RefusalAsync());
-                SecondaryReceiver.Ending ending = Assert.Single(receiver.Ended);
-                Assert.Equal((code, action), (ending.Fault!.Code, ending.Action));
-                Assert.Equal(code == KwikError.Timeout ? 1 : 0, receiver.Decided.Count);
-                Assert.Empty(receiver.Broken);
-            },
-            aggregation: Small);
+    [InlineData(KwikError.Cancelled)]
+    [InlineData(KwikError.SecondaryStreamOverflow)]
+    [InlineData(KwikError.Timeout)]
+    public void PushedStream_StoppedWhileThereIsNoRoom_EndsWithThatCodeAndBreaksNoRule(KwikError code) => SecondaryReceiver.Run(
+        1,
+        async receiver =>
+        {
+            RawSecondary server = await receiver.PushAsync(1, receiver.AddStream(4), Window);
+            await server.SendDataAsync(new byte[1000]);
+            await receiver.SettleAsync();
+            Assert.True(IsParked(receiver));
+            receiver.Handler.CloseStream(server.Id, code);
+            Assert.Equal(code, await server.RefusalAsync());
+            SecondaryReceiver.Ending ending = Assert.Single(receiver.Ended);
+            Assert.Equal((code, null), (ending.Fault!.Code, ending.Action));
+            Assert.Empty(receiver.Decided);
+            Assert.Empty(receiver.Broken);
+        },
+        aggregation: Small);
+
+    /// <summary>What was asked for has its room, wherever the reader is.</summary>
+    [Fact]
+    public void Answer_BeyondTheWindow_IsNotHeldUp() => SecondaryReceiver.Run(
+        1,
+        async receiver =>
+        {
+            KwikStream stream = receiver.AddStream(4);
+            stream.Incoming.Reserve(2 * Window);
+            receiver.Expect(1, 7, stream, Window, 1000);
+            RawSecondary server = receiver.Open(1);
+            await server.SendAsync(StreamFrame.Open(4, Window, 7));
+            await server.SendDataAsync(new byte[1000]);
+            await server.CloseAsync(Window + 1000);
+            Assert.Equal((null, null), (receiver.Ended[0].Fault, receiver.Ended[0].Action));
+        },
+        aggregation: new() { MaxPendingBytes = 2 * Window });
 
     [Fact]
     public void StreamThatWaitsForItsMapping_IsNotStalled() => SecondaryReceiver.Run(

@@ -150,7 +150,7 @@ public sealed class StreamMappingManagerTests : IAsyncLifetime
         Grant(4, 0, 50, 150);
         Expect(path: 2, request: 1, offset: 140, length: 20);
         InboundSecondaryStream answer = Inbound.Create(3, 3);
-        answer.Request = new StreamMapping(3, 2, _peer.Stream, 100, 50, new NoReceiver());
+        answer.Request = new StreamMapping(3, 2, _peer.Stream, 100, 50, new UncheckedReceiver(3, _peer.Stream));
         Assert.True(_mappings.TryMap(answer, _peer.Stream.Id));
 
         // Pushed bytes may lie anywhere, so that who pushes is found by what was granted.
@@ -236,7 +236,7 @@ public sealed class StreamMappingManagerTests : IAsyncLifetime
 
     private StreamMapping Expect(int path, long request, long offset, long length)
     {
-        var mapping = new StreamMapping(path, request, _peer.Stream, offset, length, new NoReceiver());
+        var mapping = new StreamMapping(path, request, _peer.Stream, offset, length, new UncheckedReceiver(path, _peer.Stream));
         _mappings.Expect(mapping);
         return mapping;
     }

@@ -62,12 +62,12 @@ public sealed class StreamMappingRaceTests
     public async Task TryResolveRacingForget_OneRequest_OneOfThemHasIt()
     {
         await using var peer = new RawPeer();
-        var mapping = new StreamMapping(1, 0, peer.Stream, 0, 10, new NoReceiver());
+        var mapping = new StreamMapping(1, 0, peer.Stream, 0, 10, new UncheckedReceiver(1, peer.Stream));
         bool forgotten = false;
         bool resolved = false;
         await Race.RunAsync(
             Rounds,
-            prepare: round => _mappings.Expect(mapping = new StreamMapping(1, round, peer.Stream, 0, 10, new NoReceiver())),
+            prepare: round => _mappings.Expect(mapping = new StreamMapping(1, round, peer.Stream, 0, 10, new UncheckedReceiver(1, peer.Stream))),
             rival: _ => forgotten = _mappings.Forget(mapping),
             side: round =>
             {
@@ -86,13 +86,13 @@ public sealed class StreamMappingRaceTests
     public async Task BeginRacingCancel_OfOneRequest_AlwaysStopsTheAnswer()
     {
         await using var peer = new RawPeer();
-        var mapping = new StreamMapping(1, 0, peer.Stream, 0, 10, new NoReceiver());
+        var mapping = new StreamMapping(1, 0, peer.Stream, 0, 10, new UncheckedReceiver(1, peer.Stream));
         InboundSecondaryStream source = Inbound.Create(1, 0);
         await Race.RunAsync(
             Rounds,
             prepare: round =>
             {
-                mapping = new StreamMapping(1, round, peer.Stream, 0, 10, new NoReceiver());
+                mapping = new StreamMapping(1, round, peer.Stream, 0, 10, new UncheckedReceiver(1, peer.Stream));
                 source = Inbound.Create(1, round);
             },
             rival: _ => mapping.Cancel(),
