@@ -17,6 +17,9 @@ internal enum ExitCode
     /// <summary>No byte arrived for too long, or a benchmark's bar was missed.</summary>
     TooSlow = 5,
 
+    /// <summary>Ended before its end, for none of the other reasons; --resume goes on.</summary>
+    Unfinished = 7,
+
     /// <summary>A local file cannot be read or written.</summary>
     Disk = 9,
 

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Kwik.Cli.Output;
 using Kwik.Data;
 using Kwik.Transfer;
 using Microsoft.Extensions.Options;
@@ -7,6 +8,13 @@ namespace Kwik.Cli;
 
 /// <summary>The command line does not make sense; the message is one sentence that says what to change.</summary>
 internal sealed class UsageException(string message, Exception? innerException = null) : Exception(message, innerException);
+
+/// <summary>A fetch ended before its end, and left something to go on with.</summary>
+internal sealed class UnfinishedException(Exception reason, long bytes) : Exception(null, reason)
+{
+    /// <summary>What is kept.</summary>
+    public long Bytes => bytes;
+}
 
 /// <summary>Turns whatever a command threw into an exit code and one line for people. The only place that does.</summary>
 internal static class Failure
@@ -24,6 +32,7 @@ internal static class Failure
     private static (ExitCode Code, string Message) Describe(Exception e) => e switch
     {
         UsageException => (ExitCode.Usage, e.Message),
+        UnfinishedException unfinished => Describe(unfinished),
         OptionsValidationException options => (ExitCode.Usage, options.Failures.First()),
         TransferException transfer => Describe(transfer),
         KwikException kwik => (CodeOf(kwik.Code), kwik.Message),
@@ -32,6 +41,14 @@ internal static class Failure
         CryptographicException => (ExitCode.Usage, e.Message),
         _ => (ExitCode.Other, $"This is a defect of kwik: {e.GetType().Name}: {e.Message}"),
     };
+
+    private static (ExitCode Code, string Message) Describe(UnfinishedException e)
+    {
+        (ExitCode code, string message) = Describe(e.InnerException!);
+        return (
+            code == ExitCode.Other ? ExitCode.Unfinished : code,
+            $"{message.TrimEnd('.')}. {ByteSize.Format(e.Bytes)} are kept, and --resume goes on from there.");
+    }
 
     private static (ExitCode Code, string Message) Describe(TransferException e) => e.Error switch
     {

@@ -1,4 +1,5 @@
 using System.Security.Cryptography.X509Certificates;
+using Kwik.Transfer;
 
 namespace Kwik.Hosting;
 
@@ -13,6 +14,12 @@ public abstract class KwikServerOptions
 
     /// <summary>The directory whose files are served. Required.</summary>
     public string Root { get; set; } = "";
+
+    /// <summary>
+    /// The directory that keeps what was computed over the files for the next start; outside <see cref="Root"/>. Null or empty:
+    /// none. Default: see <see cref="FileCatalogOptions.CacheDirectory"/>.
+    /// </summary>
+    public string? CacheDirectory { get; set; } = FileCatalogOptions.DefaultCacheDirectory;
 
     /// <summary>
     /// The server's certificate: a <c>.pfx</c> without password and with the key, or PEM, the server's first and then its

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Kwik.Sessions;
+using Kwik.Transfer;
 using Microsoft.Extensions.Options;
 
 namespace Kwik.Hosting;
@@ -56,6 +57,13 @@ internal sealed class KwikServerOptionsValidation : IValidateOptions<KwikPrimary
         if (!Directory.Exists(options.Root))
         {
             faults.AddError($"There is no directory '{options.Root}' to serve.", nameof(options.Root));
+        }
+        else
+        {
+            TryRead(
+                faults,
+                nameof(options.CacheDirectory),
+                () => FileCatalog.Open(options.Root, new() { CacheDirectory = options.CacheDirectory }));
         }
 
         if (options.Certificate is null && options.CertificatePath is null)

@@ -44,7 +44,8 @@ public abstract class KwikService : BackgroundService
     /// <exception cref="KwikException">The address is in use or cannot be bound.</exception>
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        _catalog = FileCatalog.Open(_options.Root, _loggerFactory);
+        _catalog = FileCatalog.Open(
+            _options.Root, new() { CacheDirectory = _options.CacheDirectory, LoggerFactory = _loggerFactory });
         await PrepareAsync(_catalog, cancellationToken);
         ServerCertificate certificate = ServerCertificate.Load(_options);
         _listener = await KwikListener.ListenAsync(

@@ -27,7 +27,10 @@ public enum TransferError
     Verification,
 }
 
-/// <summary>A transfer failed. Nothing is left at the target that was not there before.</summary>
+/// <summary>
+/// A transfer failed. Nothing is at the target that was not there before; <see cref="FileClient.GetResumableBytes"/> says what is kept
+/// beside it.
+/// </summary>
 public sealed class TransferException : Exception
 {
     /// <summary>Makes an exception; the message is one sentence for people.</summary>

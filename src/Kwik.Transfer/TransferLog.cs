@@ -20,4 +20,10 @@ internal static partial class TransferLog
 
     [LoggerMessage(104, LogLevel.Debug, "Session {SessionId}: the secondary server {Host}:{Port} is path {PathId}.")]
     public static partial void SecondaryAdded(ILogger logger, Guid sessionId, string host, int port, int pathId);
+
+    [LoggerMessage(105, LogLevel.Warning, "No trees of files are kept in '{Place}'. {Reason}")]
+    public static partial void TreeCacheFailed(ILogger logger, string place, string reason);
+
+    [LoggerMessage(106, LogLevel.Warning, "The cached tree '{Place}' of '{File}' is damaged; the file is read again.")]
+    public static partial void TreeDamaged(ILogger logger, string place, string file);
 }

@@ -14,10 +14,14 @@ public sealed class SampleTests : IDisposable
 
     public void Dispose() => _folder.Delete(recursive: true);
 
-    [Fact]
-    public async Task Serve_Run_ReadsEqualBytesFromBothServers()
+    [Theory]
+    [InlineData]
+    [InlineData("some.bin")]
+    [InlineData("--generate", "16777217")]
+    public async Task Serve_Run_ReadsEqualBytesFromBothServers(params string[] arguments)
     {
-        (int code, string output) = await RunAsync("Serve");
+        await File.WriteAllBytesAsync(Path.Combine(_folder.FullName, "some.bin"), RandomNumberGenerator.GetBytes(16_000_000));
+        (int code, string output) = await RunAsync("Serve", arguments);
 
         Assert.True(code == 0, output);
         string[] lines = output.TrimEnd().Split('\n');
@@ -32,7 +36,7 @@ public sealed class SampleTests : IDisposable
     {
         byte[] bytes = RandomNumberGenerator.GetBytes(3_000_000);
         await File.WriteAllBytesAsync(Path.Combine(_folder.CreateSubdirectory("served").FullName, "some.bin"), bytes);
-        await using FileCatalog catalog = FileCatalog.Open(Path.Combine(_folder.FullName, "served"));
+        await using FileCatalog catalog = FileCatalog.Open(Path.Combine(_folder.FullName, "served"), new() { CacheDirectory = null });
         await using KwikListener primary = await KwikListener.ListenAsync(new KwikListenerOptions
         {
             Role = ServerRole.Primary,

@@ -165,7 +165,7 @@ internal sealed class ServeProcess : IAsyncDisposable
     public static async Task<ServeProcess> StartAsync(string root, params string[] arguments)
     {
         KwikProcess process = KwikProcess.Start(
-            root, ["serve", "--root", root, "--listen", "127.0.0.1:0", "--json", "--until-eof", .. arguments]);
+            root, ["serve", "--root", root, "--listen", "127.0.0.1:0", "--json", "--until-eof", "--cache", "none", .. arguments]);
         try
         {
             using JsonDocument ready = JsonDocument.Parse(await process.ReadLineAsync());

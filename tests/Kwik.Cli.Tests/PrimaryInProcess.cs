@@ -31,7 +31,7 @@ internal sealed class PrimaryInProcess : IAsyncDisposable
     public static async Task<PrimaryInProcess> StartAsync(
         string root, Func<IContentProvider, IContentProvider>? distort = null, FileServerOptions? options = null)
     {
-        FileCatalog catalog = FileCatalog.Open(root);
+        FileCatalog catalog = FileCatalog.Open(root, new() { CacheDirectory = null });
         KwikListener listener = await KwikListener.ListenAsync(new()
         {
             Role = ServerRole.Primary,

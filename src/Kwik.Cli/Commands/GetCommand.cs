@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography.X509Certificates;
 using Kwik.Cli.Output;
 using Kwik.Data;
@@ -12,6 +13,9 @@ namespace Kwik.Cli.Commands;
 internal static class GetCommand
 {
     private const int DefaultPort = 4433;
+
+    // SIGXFSZ of Linux.
+    private const int FileSizeSignal = 25;
 
     private static readonly Argument<string> Url = new("url") { Description = "kwik://HOST[:PORT]/PATH" };
 
@@ -47,6 +51,16 @@ internal static class GetCommand
         DefaultValueFactory = _ => 30,
     };
 
+    private static readonly Option<bool> Resume = new("--resume")
+    {
+        Description = "Go on from what an earlier get left of this file, if the server still has the same; else fetch all of it.",
+    };
+
+    private static readonly Option<bool> NoVerifyExisting = new("--no-verify-existing")
+    {
+        Description = "With --resume: take what was left as it is, without checking it once more.",
+    };
+
     private static readonly Option<bool> Force = CommonOptions.Force();
     private static readonly Option<bool> Json = CommonOptions.Json("the result");
     private static readonly Option<ProgressStyle> Progress = CommonOptions.Progress();
@@ -55,7 +69,7 @@ internal static class GetCommand
     {
         var command = new Command("get", "Fetch a file from a primary server and every server that it names.")
         {
-            Url, Output, Pin, Authority, Insecure, MaxPaths, StallTimeout, Force, Json, Progress,
+            Url, Output, Pin, Authority, Insecure, MaxPaths, StallTimeout, Resume, NoVerifyExisting, Force, Json, Progress,
         };
         command.SetAction(RunAsync);
         return command;
@@ -76,16 +90,42 @@ internal static class GetCommand
             var options = new DownloadOptions
             {
                 Overwrite = parsed.GetValue(Force),
+                Resume = parsed.GetValue(Resume),
+                VerifyExisting = !parsed.GetValue(NoVerifyExisting),
                 StallTimeout = TimeSpan.FromSeconds(parsed.GetValue(StallTimeout)),
             };
             options.Validate();
             return options;
         });
-        await using ClientSession session = await KwikClient.ConnectAsync(connect, cancellationToken);
-        DownloadResult result = await ProgressView.RunAsync(
-            parsed.GetValue(Progress),
-            Path.GetFileName(path),
-            progress => FileClient.DownloadAsync(session, path, target, download with { Progress = progress }, cancellationToken));
+        if (!download.VerifyExisting && !download.Resume)
+        {
+            throw new UsageException("--no-verify-existing is about what --resume goes on from.");
+        }
+
+        // Without this, writing beyond a limit on the size of files ends the process, and not the write.
+        using PosixSignalRegistration? fileSizeLimit = OperatingSystem.IsLinux()
+            ? PosixSignalRegistration.Create((PosixSignal)FileSizeSignal, signal => signal.Cancel = true)
+            : null;
+        long kept = download.Resume ? FileClient.GetResumableBytes(target) : 0;
+        DownloadResult result;
+        try
+        {
+            await using ClientSession session = await KwikClient.ConnectAsync(connect, cancellationToken);
+            result = await ProgressView.RunAsync(
+                parsed.GetValue(Progress),
+                Path.GetFileName(path),
+                progress => FileClient.DownloadAsync(session, path, target, download with { Progress = progress }, cancellationToken));
+        }
+        catch (Exception e) when (FileClient.GetResumableBytes(target) is > 0 and long bytes)
+        {
+            throw new UnfinishedException(e, bytes);
+        }
+
+        if (kept > 0 && result.ResumedBytes == 0)
+        {
+            Failure.Report($"Note: what was left of '{target}' did not fit, because it or the file was changed; all of it was fetched.");
+        }
+
         Report(parsed.GetValue(Json), target, result);
         return (int)ExitCode.Ok;
     }
@@ -157,9 +197,11 @@ internal static class GetCommand
         }
 
         int sources = result.Sources.Count(source => source.Bytes > 0);
+        long fetched = result.Bytes - result.ResumedBytes;
         Console.Error.WriteLine(
-            $"{target}: {ByteSize.Format(result.Bytes)} in {result.Elapsed.TotalSeconds:0.00} s from {sources} "
-            + $"{(sources == 1 ? "server" : "servers")}, {ByteSize.FormatRate(SourceJson.Rate(result.Bytes, result.Elapsed))}");
+            $"{target}: {ByteSize.Format(fetched)} in {result.Elapsed.TotalSeconds:0.00} s from {sources} "
+            + $"{(sources == 1 ? "server" : "servers")}, {ByteSize.FormatRate(SourceJson.Rate(fetched, result.Elapsed))}"
+            + (result.ResumedBytes > 0 ? $"; {ByteSize.Format(result.ResumedBytes)} were here already" : ""));
         Console.Out.WriteLine($"{result.Sha256}  {target}");
     }
 

@@ -30,6 +30,12 @@ internal static class ServeCommand
 
     private static readonly Option<string> Root = new("--root") { Description = "The directory whose files are served.", Required = true };
 
+    private static readonly Option<string?> Cache = new("--cache")
+    {
+        Description = "Directory, outside the one that is served, that keeps the hashes of files for the next start; 'none': no such "
+            + "directory. Default: kwik/trees in the user's directory for caches.",
+    };
+
     private static readonly Option<string?> Certificate = new("--cert")
     {
         Description = "The server's certificate, PEM or PFX; without it a self-signed one is made for this run.",
@@ -64,7 +70,7 @@ internal static class ServeCommand
     {
         var command = new Command("serve", "Serve the files of a directory.")
         {
-            Role, Listen, Root, Certificate, Key, Secondary, SigningKey, Trust, UntilEndOfInput, Verbose, Json,
+            Role, Listen, Root, Cache, Certificate, Key, Secondary, SigningKey, Trust, UntilEndOfInput, Verbose, Json,
         };
         command.SetAction(RunAsync);
         return command;
@@ -135,6 +141,11 @@ internal static class ServeCommand
     {
         options.Listen = parsed.GetRequiredValue(Listen);
         options.Root = parsed.GetRequiredValue(Root);
+        if (parsed.GetValue(Cache) is { } cache)
+        {
+            options.CacheDirectory = cache == "none" ? null : cache;
+        }
+
         options.CertificatePath = parsed.GetValue(Certificate);
         options.CertificateKeyPath = parsed.GetValue(Key);
         if (options.CertificatePath is null)

@@ -35,6 +35,8 @@ internal sealed record FetchJson
 
     public required long Bytes { get; init; }
 
+    public required long ResumedBytes { get; init; }
+
     public required double Seconds { get; init; }
 
     public required long BitsPerSecond { get; init; }
@@ -53,8 +55,9 @@ internal sealed record FetchJson
     {
         Name = name,
         Bytes = result.Bytes,
+        ResumedBytes = result.ResumedBytes,
         Seconds = Math.Round(result.Elapsed.TotalSeconds, 6),
-        BitsPerSecond = SourceJson.Rate(result.Bytes, result.Elapsed),
+        BitsPerSecond = SourceJson.Rate(result.Bytes - result.ResumedBytes, result.Elapsed),
         Sha256 = result.Sha256,
         Verified = result.Verified,
         DuplicateBytes = result.DuplicateBytes,
@@ -64,7 +67,8 @@ internal sealed record FetchJson
 }
 
 /// <summary>One line of <c>get --progress json</c>.</summary>
-internal sealed record ProgressJson(long Bytes, long Length, double Seconds, List<SourceJson> Sources)
+internal sealed record ProgressJson(
+    long Bytes, long ResumedBytes, long Length, double Seconds, double? RemainingSeconds, List<SourceJson> Sources)
 {
     /// <summary>Tells these lines from the last one.</summary>
     [JsonPropertyOrder(-1)]

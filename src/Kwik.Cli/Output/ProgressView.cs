@@ -1,8 +1,10 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json;
 using Kwik.Sessions;
 using Kwik.Transfer;
 using Spectre.Console;
+using Spectre.Console.Rendering;
 
 namespace Kwik.Cli.Output;
 
@@ -45,8 +47,10 @@ internal static class ProgressView
     {
         var line = new ProgressJson(
             progress.Bytes,
+            progress.ResumedBytes,
             progress.Length,
             Math.Round(progress.Elapsed.TotalSeconds, 6),
+            progress.Remaining is { } remaining ? Math.Round(remaining.TotalSeconds, 1) : null,
             SourceJson.From(progress.Sources, progress.Elapsed));
         Console.Out.WriteLine(JsonSerializer.Serialize(line, JsonObjects.Default.ProgressJson));
     }
@@ -56,32 +60,55 @@ internal static class ProgressView
         int active = progress.Sources.Count(source => source.Path.State is PathState.Active or PathState.Degraded);
         Console.Error.WriteLine(
             $"{title}: {ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.Length)}, "
-            + $"{ByteSize.FormatRate(SourceJson.Rate(progress.Bytes, progress.Elapsed))}, {active} {(active == 1 ? "server" : "servers")}");
+            + $"{FormatRate(progress)}, {FormatRemaining(progress)}{active} {(active == 1 ? "server" : "servers")}");
     }
+
+    // Of what is fetched now: an earlier fetch took its own time.
+    private static string FormatRate(DownloadProgress progress) =>
+        ByteSize.FormatRate(SourceJson.Rate(progress.Bytes - progress.ResumedBytes, progress.Elapsed));
+
+    private static string FormatRemaining(DownloadProgress progress) =>
+        progress.Remaining is { } remaining && progress.Bytes < progress.Length
+        ? string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(remaining.TotalSeconds):0} s left, ")
+        : "";
 
     private static Task<DownloadResult> RunWithBarsAsync(
         string title, Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch)
     {
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+        var states = new StateColumn();
         return console.Progress()
             .Columns(
                 new TaskDescriptionColumn { Alignment = Justify.Left },
                 new ProgressBarColumn(),
                 new PercentageColumn(),
                 new DownloadedColumn(),
-                new TransferSpeedColumn())
-            .StartAsync(context => fetch(new Bars(context, title)));
+                states)
+            .StartAsync(context => fetch(new Bars(context, states, title)));
+    }
+
+    /// <summary>
+    /// Rates and times as we know them: the columns that come with bars would count what an earlier fetch left as very fast.
+    /// </summary>
+    private sealed class StateColumn : ProgressColumn
+    {
+        private readonly ConcurrentDictionary<int, string> _states = new();
+
+        public void Set(ProgressTask task, string state) => _states[task.Id] = state;
+
+        public override IRenderable Render(RenderOptions options, ProgressTask task, TimeSpan deltaTime) =>
+            new Text(_states.GetValueOrDefault(task.Id, ""));
     }
 
     /// <summary>The whole file in one bar, and the share of each server in one below.</summary>
-    private sealed class Bars(ProgressContext context, string title) : IProgress<DownloadProgress>
+    private sealed class Bars(ProgressContext context, StateColumn states, string title) : IProgress<DownloadProgress>
     {
         private readonly ProgressTask _whole = context.AddTask($"[bold]{Markup.Escape(title)}[/]");
         private readonly Dictionary<int, ProgressTask> _sources = [];
 
         public void Report(DownloadProgress progress)
         {
-            Show(_whole, progress.Bytes, progress.Length);
+            Show(_whole, progress.Bytes, progress.Length, $"{FormatRate(progress)}, {FormatRemaining(progress)}".TrimEnd(' ', ','));
             foreach (DownloadSource source in progress.Sources)
             {
                 if (!_sources.TryGetValue(source.Path.Id, out ProgressTask? bar))
@@ -93,13 +120,14 @@ internal static class ProgressView
                 bar.Description = source.Path.State is PathState.Active or PathState.Degraded
                     ? NameOf(source.Path)
                     : $"[red]{NameOf(source.Path)} {source.Path.State.ToString().ToLowerInvariant()}[/]";
-                Show(bar, source.Bytes, progress.Length);
+                Show(bar, source.Bytes, progress.Length, ByteSize.FormatRate(SourceJson.Rate(source.Bytes, progress.Elapsed)));
             }
         }
 
         // An empty file is a full bar.
-        private static void Show(ProgressTask bar, long bytes, long length)
+        private void Show(ProgressTask bar, long bytes, long length, string state)
         {
+            states.Set(bar, state);
             bar.MaxValue = Math.Max(1, length);
             bar.Value = length == 0 ? 1 : bytes;
         }

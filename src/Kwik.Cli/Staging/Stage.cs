@@ -40,11 +40,11 @@ internal sealed class Stage : IAsyncDisposable
             await System.IO.File.WriteAllTextAsync(stage.PathOf("primary.key"), key.ToPem(), cancellationToken);
             await System.IO.File.WriteAllTextAsync(stage.PathOf("primary.pub"), key.PublicKey.ToPem(), cancellationToken);
 
-            string[] asSecondary = ["--role", "secondary", "--root", file.Root, "--trust", stage.PathOf("primary.pub")];
+            string[] asSecondary = ["--role", "secondary", "--root", file.Root, "--cache", "none", "--trust", stage.PathOf("primary.pub")];
             stage.Secondaries = await Task.WhenAll(links.Skip(1).Select(link => stage.StartAsync(asSecondary, link, cancellationToken)));
             stage.Primary = await stage.StartAsync(
                 [
-                    "--role", "primary", "--root", file.Root, "--signing-key", stage.PathOf("primary.key"),
+                    "--role", "primary", "--root", file.Root, "--cache", "none", "--signing-key", stage.PathOf("primary.key"),
                     .. stage.Secondaries.SelectMany(server => (string[])["--secondary", $"{server.Link.LocalEndPoint}#{server.Process.Pin}"]),
                 ],
                 links[0],

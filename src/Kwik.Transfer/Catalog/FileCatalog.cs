@@ -1,7 +1,6 @@
 using Kwik.Data;
 using Kwik.Sessions;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Kwik.Transfer;
 
@@ -10,36 +9,35 @@ namespace Kwik.Transfer;
 /// for every server that sends it. Safe for concurrent use.
 /// </summary>
 /// <remarks>
-/// Nothing leaves the directory: see <see cref="OfferAsync"/> for what is no path. A file is read once for its root, which
-/// is kept for as long as size and time of last write stay the same. A file that changes while it is served ends with an
-/// error at the client, never with wrong bytes. Who can rearrange the directory while it is served is trusted.
-/// Memory: about 300 bytes a file that was asked for or indexed, at most <see cref="MaxFiles"/> of them.
+/// Nothing leaves the directory: see <see cref="OfferAsync"/> for what is no path. A file is read once for its tree, which
+/// is kept, in memory and in a cache directory (see <see cref="FileCatalogOptions"/>), for as long as length, time of last
+/// write, inode and device stay the same. A file that changes while it is served ends with an error at the client, never with
+/// wrong bytes. Who can rearrange the directory while it is served is trusted.
+/// Memory: about 400 bytes a file that was asked for or indexed, at most <see cref="MaxFiles"/> of them, and
+/// <see cref="FileCatalogOptions.MaxTreeMemory"/>.
 /// </remarks>
 public sealed class FileCatalog : IContentProvider, IAsyncDisposable
 {
     /// <summary>Files that are remembered: 100,000. A directory with more of them is indexed in part.</summary>
     public const int MaxFiles = 100_000;
 
-    private const int ReadSize = 1024 * 1024;
-
     private readonly string _root;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
+    private readonly FileTrees _trees;
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, (FileStamp Stamp, Task<ContentTree> Tree)> _byPath = [];
-    private readonly Dictionary<ContentRoot, (string Path, FileStamp Stamp, ContentTree Tree)> _byRoot = [];
-    private readonly CancellationTokenSource _stopping = new();
-
-    // Half of the processors at most: hashing goes on beside the serving of what is hashed already.
-    private readonly SemaphoreSlim _hashing = new(Math.Max(1, Environment.ProcessorCount / 2));
+    private readonly Dictionary<string, (FileStamp Stamp, ContentOffer Offer)> _byPath = [];
+    private readonly Dictionary<ContentRoot, (string Path, FileStamp Stamp)> _byRoot = [];
+    private bool _disposed;
     private Task? _scan;
     private long _scanned;
 
-    private FileCatalog(string root, TimeProvider time, ILogger log)
+    private FileCatalog(string root, TreeCache? cache, FileCatalogOptions options, ILogger log)
     {
         _root = root;
-        _time = time;
+        _time = options.TimeProvider;
         _log = log;
+        _trees = new FileTrees(cache, options.MaxTreeMemory);
     }
 
     /// <summary>The directory, absolute and without symbolic links.</summary>
@@ -51,18 +49,25 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     /// <summary>A client waits for such a search this long, 250 ms; afterwards others are asked, and the search goes on.</summary>
     public static TimeSpan RescanPatience { get; } = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Opens a catalog; nothing is read yet.</summary>
+    /// <summary>Opens a catalog; nothing is read or written yet.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such directory.</exception>
-    public static FileCatalog Open(string directory, ILoggerFactory? loggerFactory = null, TimeProvider? time = null)
+    /// <exception cref="ArgumentException">An option is out of its range, or the cache lies in the directory.</exception>
+    public static FileCatalog Open(string directory, FileCatalogOptions? options = null)
     {
+        options ??= new();
+        options.Validate();
         string? root = FilePath.Canonicalize(directory);
-        return Directory.Exists(root)
-            ? new(root, time ?? TimeProvider.System, (loggerFactory ?? NullLoggerFactory.Instance).CreateLogger<FileCatalog>())
-            : throw new DirectoryNotFoundException($"There is no directory '{directory}'.");
+        if (!Directory.Exists(root))
+        {
+            throw new DirectoryNotFoundException($"There is no directory '{directory}'.");
+        }
+
+        ILogger log = options.LoggerFactory.CreateLogger<FileCatalog>();
+        return new(root, OpenCache(root, options, log), options, log);
     }
 
     /// <summary>
-    /// What a file contains. The first time after a change it is read whole; callers that ask meanwhile wait for the same
+    /// What a file contains. The first time after a change it is read whole, unless its tree was kept; callers that ask meanwhile wait for the same
     /// reading, which goes on when they are cancelled.
     /// </summary>
     /// <param name="path">
@@ -77,7 +82,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(path);
         return FilePath.TryFind(_root, path, out string? file)
-            ? (await HashOnce(file).WaitAsync(cancellationToken)).Offer
+            ? await OfferOfAsync(file).WaitAsync(cancellationToken)
             : throw new FileNotFoundException($"There is no file '{path}' in '{_root}'.");
     }
 
@@ -120,23 +125,47 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         return TryOpen(root);
     }
 
-    /// <summary>Stops reading. May be called twice; what is open stays readable.</summary>
+    /// <summary>Stops reading. May be called twice; the bytes of what is open stay readable.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stopping.CancelAsync();
-        List<Task> running;
+        Task scan;
         lock (_gate)
         {
-            running = [_scan ?? Task.CompletedTask, .. _byPath.Values.Select(entry => entry.Tree)];
+            _disposed = true;
+            scan = _scan ?? Task.CompletedTask;
         }
 
-        // Whoever asked for one of these has been told how it ended.
-        await Task.WhenAll(running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _trees.DisposeAsync();
+        // Whoever asked for it has been told how it ended.
+        await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private static TreeCache? OpenCache(string root, FileCatalogOptions options, ILogger log)
+    {
+        if (string.IsNullOrEmpty(options.CacheDirectory))
+        {
+            return null;
+        }
+
+        string? directory = FilePath.Canonicalize(options.CacheDirectory);
+        if (directory is not null && directory != root && !FilePath.IsBelow(root, directory))
+        {
+            return new TreeCache(directory, options.MaxCacheBytes, options.TimeProvider, log);
+        }
+
+        if (options.CacheDirectory == FileCatalogOptions.DefaultCacheDirectory)
+        {
+            TransferLog.TreeCacheFailed(log, options.CacheDirectory, "It is not used, because it lies in the directory that is served.");
+            return null;
+        }
+
+        throw new ArgumentException(
+            $"The cache directory '{options.CacheDirectory}' lies in '{root}', whose files are served; name another.", nameof(options));
     }
 
     private ServedFile? TryOpen(ContentRoot root)
     {
-        (string Path, FileStamp Stamp, ContentTree Tree) file;
+        (string Path, FileStamp Stamp) file;
         lock (_gate)
         {
             if (!_byRoot.TryGetValue(root, out file))
@@ -150,7 +179,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
             // The way to it may lead elsewhere by now.
             if (FilePath.Canonicalize(file.Path) == file.Path && FileKind.IsRegular(file.Path))
             {
-                return ServedFile.Open(file.Path, file.Stamp, file.Tree);
+                return ServedFile.Open(file.Path, file.Stamp, _trees);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -166,65 +195,35 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         return null;
     }
 
-    private Task<ContentTree> HashOnce(string file)
+    private async Task<ContentOffer> OfferOfAsync(string file)
     {
         FileStamp stamp = FileStamp.Of(file);
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_stopping.IsCancellationRequested, this);
-            if (_byPath.TryGetValue(file, out var entry) && entry.Stamp == stamp && !entry.Tree.IsFaulted)
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_byPath.TryGetValue(file, out var known) && known.Stamp == stamp)
             {
-                if (entry.Tree.IsCompletedSuccessfully)
-                {
-                    // Another file of the same content may have stood for both, and gone.
-                    _byRoot.TryAdd(entry.Tree.Result.Offer.Root, (file, stamp, entry.Tree.Result));
-                }
-
-                return entry.Tree;
+                // Another file of the same content may have stood for both, and gone.
+                _byRoot.TryAdd(known.Offer.Root, (file, stamp));
+                return known.Offer;
             }
+        }
 
+        ContentOffer offer = (await _trees.GetAsync(file, stamp)).Offer;
+        lock (_gate)
+        {
             if (_byPath.Count >= MaxFiles)
             {
-                // Files come and go; what is still asked for is read again.
+                // Files come and go; what is still asked for is looked at again.
                 _byPath.Clear();
                 _byRoot.Clear();
             }
 
-            Task<ContentTree> tree = Task.Run(() => HashAsync(file, stamp));
-            _byPath[file] = (stamp, tree);
-            return tree;
+            _byPath[file] = (stamp, offer);
+            _byRoot[offer.Root] = (file, stamp);
         }
-    }
 
-    private async Task<ContentTree> HashAsync(string path, FileStamp stamp)
-    {
-        await _hashing.WaitAsync(_stopping.Token);
-        try
-        {
-            await using ServedFile file = ServedFile.Open(path, stamp, null);
-            var leaves = new byte[LeafHashes.CountOf(stamp.Length, ContentHasher.DefaultLeafSize) * ContentRoot.Size];
-            int hashed = 0;
-            using var hasher = new ContentHasher(leafHashed: hash => hash.CopyTo(leaves.AsMemory(hashed++ * ContentRoot.Size)));
-            var buffer = new byte[Math.Min(ReadSize, Math.Max(1, stamp.Length))];
-            while (hasher.Length < stamp.Length)
-            {
-                int read = await file.ReadAsync(hasher.Length, buffer, _stopping.Token);
-                hasher.Append(buffer.AsSpan(0, read));
-            }
-
-            hasher.Finish();
-            var tree = new ContentTree(leaves, stamp.Length);
-            lock (_gate)
-            {
-                _byRoot[tree.Offer.Root] = (path, stamp, tree);
-            }
-
-            return tree;
-        }
-        finally
-        {
-            _hashing.Release();
-        }
+        return offer;
     }
 
     private Task Rescan()
@@ -253,7 +252,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         {
             try
             {
-                await HashOnce(file);
+                await OfferOfAsync(file);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

@@ -62,10 +62,11 @@ internal static class FilePath
         return null;
     }
 
-    private static bool IsName(string component) => component is not ("" or "." or "..") && component.IndexOfAny(Invalid) < 0;
-
-    private static bool IsBelow(string root, string file) =>
+    /// <summary>True when a path leads below a directory; both are as <see cref="Canonicalize"/> gives them.</summary>
+    public static bool IsBelow(string root, string file) =>
         file.StartsWith(Path.EndsInDirectorySeparator(root) ? root : root + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+
+    private static bool IsName(string component) => component is not ("" or "." or "..") && component.IndexOfAny(Invalid) < 0;
 
     /// <summary>Replaces the first link on the way by what it names; <paramref name="target"/> is null when there is none.</summary>
     private static bool TryFollowFirstLink(string path, out string? target)

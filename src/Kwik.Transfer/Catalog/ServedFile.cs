@@ -4,45 +4,33 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Kwik.Transfer;
 
-/// <summary>By what a change of a file is noticed.</summary>
-internal readonly record struct FileStamp(long Length, DateTime LastWriteUtc)
-{
-    public static FileStamp Of(string path)
-    {
-        var file = new FileInfo(path);
-        return new(file.Length, file.LastWriteTimeUtc);
-    }
-
-    public static FileStamp Of(SafeFileHandle file) => new(RandomAccess.GetLength(file), File.GetLastWriteTimeUtc(file));
-}
-
 /// <summary>A file that is read for clients; one that is no longer as it was catalogued fails every read.</summary>
 internal sealed class ServedFile : IContent
 {
     private readonly string _path;
     private readonly FileStamp _stamp;
-    private readonly ContentTree? _tree;
+    private readonly FileTrees _trees;
     private readonly SafeFileHandle _file;
 
-    private ServedFile(string path, FileStamp stamp, ContentTree? tree, SafeFileHandle file)
+    private ServedFile(string path, FileStamp stamp, FileTrees trees, SafeFileHandle file)
     {
         _path = path;
         _stamp = stamp;
-        _tree = tree;
+        _trees = trees;
         _file = file;
     }
 
     public long Length => _stamp.Length;
 
-    /// <summary>Opens a file that is as <paramref name="stamp"/> says; without its tree it can be read only.</summary>
+    /// <summary>Opens a file that is as <paramref name="stamp"/> says.</summary>
     /// <exception cref="IOException">It is not, or cannot be opened.</exception>
     /// <exception cref="UnauthorizedAccessException">This process may not read it.</exception>
-    public static ServedFile Open(string path, FileStamp stamp, ContentTree? tree)
+    public static ServedFile Open(string path, FileStamp stamp, FileTrees trees)
     {
         // Shared with everybody: a server does not keep others from writing, it notices.
         SafeFileHandle file = File.OpenHandle(
             path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, FileOptions.Asynchronous);
-        var served = new ServedFile(path, stamp, tree, file);
+        var served = new ServedFile(path, stamp, trees, file);
         try
         {
             served.ThrowIfChanged();
@@ -63,9 +51,19 @@ internal sealed class ServedFile : IContent
         return read;
     }
 
-    public ValueTask<LeafHashes> GetLeafHashesAsync(long firstLeaf, CancellationToken cancellationToken) => _tree is not null
-        ? ValueTask.FromResult(_tree.GetLeafHashes(firstLeaf))
-        : throw new InvalidOperationException($"The file '{_path}' was opened to compute its tree.");
+    public async ValueTask<LeafHashes> GetLeafHashesAsync(long firstLeaf, CancellationToken cancellationToken)
+    {
+        ThrowIfChanged();
+        // Asked for each time and not kept, so that the memory of all trees stays within its limit.
+        try
+        {
+            return (await _trees.GetAsync(_path, _stamp).WaitAsync(cancellationToken)).GetLeafHashes(firstLeaf);
+        }
+        catch (Exception e) when (e is ObjectDisposedException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
+        {
+            throw new IOException($"The tree of '{_path}' cannot be had any more: its catalog was closed.", e);
+        }
+    }
 
     public ValueTask DisposeAsync()
     {

@@ -9,6 +9,19 @@ public sealed record DownloadOptions
     public bool Overwrite { get; init; }
 
     /// <summary>
+    /// Goes on from what an earlier fetch of this target has left, if the server has the same content still; else everything is
+    /// fetched. False: what is left is replaced. Default true.
+    /// </summary>
+    public bool Resume { get; init; } = true;
+
+    /// <summary>
+    /// Checks what an earlier fetch has left against the content root before the file gets its name, which reads nothing that is
+    /// not read anyhow, and costs the time of hashing the file once more; if it was changed, everything is fetched. False: what
+    /// its record vouches for is taken as it is. Default true.
+    /// </summary>
+    public bool VerifyExisting { get; init; } = true;
+
+    /// <summary>
     /// Told how far it is, every <see cref="ProgressInterval"/> and once at the end; one call at a time, on any thread. A call
     /// that blocks delays only the next one, and the end. Null, the default: nobody.
     /// </summary>
@@ -46,11 +59,21 @@ public sealed record DownloadOptions
 }
 
 /// <summary>How far a fetch is.</summary>
-/// <param name="Bytes">Written to the part file, in order.</param>
+/// <param name="Bytes">Verified and written to the part file, wherever in it, with those of an earlier fetch.</param>
 /// <param name="Length">Of the whole file.</param>
+/// <param name="ResumedBytes">Those of an earlier fetch. The rest took <paramref name="Elapsed"/>.</param>
 /// <param name="Elapsed">Since the fetch began.</param>
 /// <param name="Sources">What each server sent so far.</param>
-public sealed record DownloadProgress(long Bytes, long Length, TimeSpan Elapsed, IReadOnlyList<DownloadSource> Sources);
+public sealed record DownloadProgress(
+    long Bytes, long Length, long ResumedBytes, TimeSpan Elapsed, IReadOnlyList<DownloadSource> Sources)
+{
+    /// <summary>
+    /// When it will be whole, if it goes on as it did so far; null before something has arrived.
+    /// </summary>
+    public TimeSpan? Remaining => Bytes > ResumedBytes && Elapsed > TimeSpan.Zero
+        ? Elapsed * ((double)(Length - Bytes) / (Bytes - ResumedBytes))
+        : null;
+}
 
 /// <summary>One server's part in a fetch.</summary>
 /// <param name="Path">Its path, at that moment.</param>
@@ -63,13 +86,19 @@ public sealed record DownloadResult
     /// <summary>Length of the file.</summary>
     public required long Bytes { get; init; }
 
-    /// <summary>From the request to the last byte in the file system, without the flush to the disk.</summary>
+    /// <summary>What an earlier fetch had left of it.</summary>
+    public required long ResumedBytes { get; init; }
+
+    /// <summary>From the request to the last byte in the file system, without the end of its hashing and the flush to the disk.</summary>
     public required TimeSpan Elapsed { get; init; }
 
-    /// <summary>SHA-256 over the bytes as they were written: 64 lower-case hexadecimal digits.</summary>
+    /// <summary>SHA-256 over the bytes as they are in the file: 64 lower-case hexadecimal digits.</summary>
     public required string Sha256 { get; init; }
 
-    /// <summary>True when the bytes were checked against the content root that the primary vouched for, and are equal.</summary>
+    /// <summary>
+    /// True when all bytes were checked against the content root that the primary vouched for; false when those of an earlier
+    /// fetch were not, because <see cref="DownloadOptions.VerifyExisting"/> was false.
+    /// </summary>
     public required bool Verified { get; init; }
 
     /// <summary>
@@ -78,12 +107,15 @@ public sealed record DownloadResult
     /// </summary>
     public required long DuplicateBytes { get; init; }
 
-    /// <summary>Times longer than <see cref="StallThreshold"/> between one byte and the next, in order; at most 1,000.</summary>
+    /// <summary>
+    /// Times longer than <see cref="StallThreshold"/> between one byte and the next, wherever in the file; at most 1,000, in the
+    /// order in which they were.
+    /// </summary>
     public required IReadOnlyList<TimeSpan> Stalls { get; init; }
 
     /// <summary>What each server sent, by path.</summary>
     public required IReadOnlyList<DownloadSource> Sources { get; init; }
 
-    /// <summary>A reader that waits longer than this, 100 ms, has noticed it.</summary>
+    /// <summary>What takes longer than this, 100 ms, is noticed.</summary>
     public static TimeSpan StallThreshold { get; } = TimeSpan.FromMilliseconds(100);
 }

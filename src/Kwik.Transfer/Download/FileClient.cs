@@ -8,12 +8,18 @@ namespace Kwik.Transfer;
 public static class FileClient
 {
     /// <summary>
-    /// Fetches a file over a public stream of the session. It grows as <c>TARGET.kwik-part</c> and gets its name when every
-    /// byte is checked and on the disk; whatever fails before removes it.
+    /// Fetches a file over a public stream of the session. It grows as <c>TARGET.kwik-part</c>, each piece written where it belongs
+    /// when it is verified, and gets its name when all of it is there and on the disk.
     /// </summary>
+    /// <remarks>
+    /// Beside the part, <c>TARGET.kwik-part.state</c> says once a second which leaves (256 KiB, unless the server has others) of
+    /// which content are on the disk; at most 1 MiB. Whatever ends a fetch before its end, and be it the death of the process, a
+    /// later one with <see cref="DownloadOptions.Resume"/> goes on from there. What has no whole leaf is removed, and so is what the
+    /// server no longer has. One fetch at a time has a target, in all processes.
+    /// </remarks>
     /// <param name="session">Stays open, whatever happens.</param>
     /// <param name="path">On the server, '/'-separated.</param>
-    /// <param name="target">The file to write. Its directory exists.</param>
+    /// <param name="target">The file to write. Its directory exists, and has room for all of it.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="cancellationToken">Gives the fetch up.</param>
     /// <exception cref="TransferException">It failed; the error says why.</exception>
@@ -28,13 +34,31 @@ public static class FileClient
         PartFile.Check(target, options.Overwrite);
         try
         {
-            await using KwikStream stream = await session.OpenStreamSync(cancellationToken);
-            var download = new FileDownload(session, stream, options);
-            return await download.RunAsync(path, target, cancellationToken);
+            // Twice at most: without what is held, the bytes are the right ones.
+            return await FetchAsync(session, path, target, options, options.Resume, cancellationToken)
+                ?? (await FetchAsync(session, path, target, options, resume: false, cancellationToken))!;
         }
         catch (KwikException e)
         {
             throw TransferException.From(e, path);
         }
+    }
+
+    /// <summary>
+    /// What an earlier fetch has left of a target, bytes: what need not be fetched with <see cref="DownloadOptions.Resume"/>, if the
+    /// server still has the same content. 0: nothing.
+    /// </summary>
+    public static long GetResumableBytes(string target)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(target);
+        return PartFile.ResumableBytes(target);
+    }
+
+    private static async Task<DownloadResult?> FetchAsync(
+        ClientSession session, string path, string target, DownloadOptions options, bool resume, CancellationToken cancellationToken)
+    {
+        using var part = PartFile.Open(target);
+        await using KwikStream stream = await session.OpenStreamSync(cancellationToken);
+        return await new FileDownload(session, stream, part, options).RunAsync(path, resume, cancellationToken);
     }
 }

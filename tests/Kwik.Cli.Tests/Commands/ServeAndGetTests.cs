@@ -43,7 +43,7 @@ public sealed class ServeAndGetTests : IAsyncLifetime
         using JsonDocument json = JsonDocument.Parse(result.Output);
         JsonElement root = json.RootElement;
         Assert.Equal(
-            ["bytes", "seconds", "bits_per_second", "sha256", "verified", "duplicate_bytes", "stalls_ms", "sources"],
+            ["bytes", "resumed_bytes", "seconds", "bits_per_second", "sha256", "verified", "duplicate_bytes", "stalls_ms", "sources"],
             root.EnumerateObject().Select(property => property.Name));
         Assert.Equal(length, root.GetProperty("bytes").GetInt64());
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(bytes)), root.GetProperty("sha256").GetString());

@@ -10,6 +10,8 @@ public sealed class ServeFailureTests : IDisposable
     [Theory]
     [InlineData("--root", "--root", "nothing")]
     [InlineData("directory", "--root", "nothing")]
+    [InlineData("cache directory", "--root", ".", "--cache", ".")]
+    [InlineData("cache directory", "--root", ".", "--cache", "inside/trees")]
     [InlineData("ADDRESS:PORT", "--root", ".", "--listen", "127.0.0.1")]
     [InlineData("ADDRESS:PORT", "--root", ".", "--listen", "::1:4433")]
     [InlineData("ADDRESS:PORT", "--root", ".", "--listen", "127.0.0.1:99999")]

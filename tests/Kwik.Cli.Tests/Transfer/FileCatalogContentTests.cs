@@ -16,7 +16,7 @@ public sealed class FileCatalogContentTests : IAsyncLifetime
 
     public ValueTask InitializeAsync()
     {
-        _catalog = FileCatalog.Open(_directory.Path, time: _clock);
+        _catalog = FileCatalog.Open(_directory.Path, new() { CacheDirectory = null, TimeProvider = _clock });
         return ValueTask.CompletedTask;
     }
 

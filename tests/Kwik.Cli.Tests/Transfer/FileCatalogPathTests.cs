@@ -41,7 +41,7 @@ public sealed class FileCatalogPathTests : IAsyncLifetime
         _socket.Bind(new UnixDomainSocketEndPoint(_directory["files/socket"]));
         // The root is reached over a link itself.
         Link("root", "files");
-        _catalog = FileCatalog.Open(_directory["root"]);
+        _catalog = FileCatalog.Open(_directory["root"], new() { CacheDirectory = null });
     }
 
     public async ValueTask DisposeAsync()
@@ -138,7 +138,7 @@ public sealed class FileCatalogPathTests : IAsyncLifetime
     {
         await _catalog!.IndexAsync().WithinAsync();
 
-        await using FileCatalog secret = FileCatalog.Open(_directory.Path);
+        await using FileCatalog secret = FileCatalog.Open(_directory.Path, new() { CacheDirectory = null });
         foreach (string outside in (string[])["secret.txt", "files-secret/c.txt"])
         {
             Assert.Null(await OpenAsync(await secret.OfferAsync(outside).WithinAsync()));

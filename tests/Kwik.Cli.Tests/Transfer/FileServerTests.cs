@@ -77,7 +77,7 @@ public sealed class FileServerTests : IDisposable
     }
 
     [Fact]
-    public async Task Download_FileThatChangesMeanwhile_FailsAndLeavesNothing()
+    public async Task Download_FileThatChangesMeanwhile_FailsAndTheNextFetchesTheNewOne()
     {
         byte[] bytes = _directory.WriteRandom("served/a", 8_000_000);
         int reads = 0;
@@ -100,7 +100,10 @@ public sealed class FileServerTests : IDisposable
             () => FileClient.DownloadAsync(session, "a", _directory["out"]).WithinAsync());
 
         Assert.Equal(TransferError.Verification, e.Error);
-        Assert.Equal(["served", "served/a"], _directory.Entries);
+        Assert.False(File.Exists(_directory["out"]));
+        await using ClientSession next = await primary.ConnectAsync();
+        Assert.Equal(0, (await FileClient.DownloadAsync(next, "a", _directory["out"]).WithinAsync()).ResumedBytes);
+        Assert.Equal(bytes, File.ReadAllBytes(_directory["out"]));
     }
 
     /// <summary>
