@@ -129,7 +129,7 @@ internal sealed class AggregateBench
         var download = new TimedDownload(TimeProvider.System);
         await using KwikStream stream = await OfferedFile.AskAsync(session, cancellationToken);
         await (positioned
-            ? OfferedFile.WriteAsync(session, stream, stage.PathOf("fetched.bin"), download, cancellationToken)
+            ? OfferedFile.WriteAsync(stream, stage.PathOf("fetched.bin"), download, cancellationToken)
             : OfferedFile.ReadAsync(stream, download, null, cancellationToken));
         return new(download, stage.File.Length, [.. session.GetAllPaths().Select(path => path.BytesReceived)]);
     }

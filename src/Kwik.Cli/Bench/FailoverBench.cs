@@ -8,9 +8,9 @@ namespace Kwik.Cli.Bench;
 /// <param name="Runs">Downloads with each kind of fault, which take turns.</param>
 /// <param name="Duration">The least that a download takes; the fault comes in its first half.</param>
 /// <param name="Outage">How long a fault lasts that ends.</param>
-/// <param name="Queue">Of the links; null: the relay's default.</param>
+/// <param name="Queue">Of the links.</param>
 /// <param name="Kinds">At least one.</param>
-internal sealed record FailoverPlan(int Runs, TimeSpan Duration, TimeSpan Outage, TimeSpan? Queue, IReadOnlyList<FaultKind> Kinds);
+internal sealed record FailoverPlan(int Runs, TimeSpan Duration, TimeSpan Outage, TimeSpan Queue, IReadOnlyList<FaultKind> Kinds);
 
 /// <summary>How long the reader of one ordered stream waits when a server fails, and when a server that comes back is used.</summary>
 internal static class FailoverBench
@@ -24,7 +24,10 @@ internal static class FailoverBench
 
     private const int Seed = 7;
 
-    private static readonly LinkShape[] Links = [.. Enumerable.Repeat(new LinkShape(100_000_000, TimeSpan.FromMilliseconds(20)), 3)];
+    /// <summary>Of every link without its queue; and the longest wait in the queue unless another one is asked for.</summary>
+    public static readonly TimeSpan RoundTrip = TimeSpan.FromMilliseconds(20);
+
+    private static readonly LinkShape[] Links = [.. Enumerable.Repeat(new LinkShape(100_000_000, RoundTrip), 3)];
 
     /// <summary>Measures.</summary>
     /// <param name="plan">What.</param>
@@ -72,7 +75,7 @@ internal static class FailoverBench
         return Report(library, plan, measured);
     }
 
-    private static async Task<Stage> SetUpAsync(StagedFile file, TimeSpan? queue, CancellationToken cancellationToken)
+    private static async Task<Stage> SetUpAsync(StagedFile file, TimeSpan queue, CancellationToken cancellationToken)
     {
         Stage stage = await Stage.SetUpAsync(file, [.. Links.Select(link => link with { Queue = queue })], cancellationToken);
         try
@@ -99,7 +102,7 @@ internal static class FailoverBench
             Runs = plan.Runs,
             Seconds = plan.Duration.TotalSeconds,
             OutageSeconds = plan.Outage.TotalSeconds,
-            QueueMs = plan.Queue?.TotalMilliseconds,
+            QueueMs = plan.Queue.TotalMilliseconds,
             GapMs = gap,
             BackMs = back,
             LostBytes = lost,

@@ -31,7 +31,7 @@ internal sealed class FailoverRun
     private readonly StagedServer _victim;
     private readonly TimeSpan _outage;
     private readonly TimedDownload _download = new(TimeProvider.System);
-    private readonly List<(TimeSpan At, StreamEvent Event)> _events = [];
+    private readonly List<(TimeSpan At, DeliveryStep Step)> _steps = [];
     private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TimeSpan? _failed;
     private TimeSpan? _restored;
@@ -75,8 +75,8 @@ internal sealed class FailoverRun
             FaultAtMs = Milliseconds(one.FailedAt),
             GapMs = Milliseconds(Longest(one._download.Gaps)),
             GapBeforeFaultMs = Milliseconds(Longest(one._download.Gaps.Where(gap => gap.End <= one.FailedAt))),
-            NoticedMs = one.FirstEvent(happened => (happened is PathLost lost && lost.PathId == path) || IsAskedAgain(happened, path)),
-            AskedElsewhereMs = one.FirstEvent(happened => IsAskedAgain(happened, path)),
+            NoticedMs = one.FirstStep(step => IsNoticed(step, path)),
+            AskedElsewhereMs = one.FirstStep(step => step.Kind == DeliveryStepKind.Ask && step.Source != path, after: step => IsNoticed(step, path)),
             FirstByteMs = one.EndOfGap(),
             BackMs = one._back is { } back && one._restored is { } restored ? Milliseconds(back - restored) : null,
             Back = one.IsBack(backWithin),
@@ -90,7 +90,8 @@ internal sealed class FailoverRun
 
     private TimeSpan FailedAt => _failed ?? _download.LastByte;
 
-    private static bool IsAskedAgain(StreamEvent happened, int path) => happened is PieceFetchedAgain again && again.PathId == path;
+    private static bool IsNoticed(DeliveryStep step, int path) =>
+        step.Source == path && (step.Kind is DeliveryStepKind.Suspect or DeliveryStepKind.Dead || step.Why is LeaseEnd.GivenBack or LeaseEnd.Silent);
 
     /// <summary>Returns the SHA-256 of what came, and why it was not all.</summary>
     private async Task<(string Sha256, string? Error)> DownloadAsync(
@@ -138,9 +139,9 @@ internal sealed class FailoverRun
 
     private async Task ListenAsync(KwikStream stream)
     {
-        await foreach (StreamEvent happened in stream.Events.ReadAllAsync())
+        await foreach (DeliveryEvent decided in stream.Delivery.ReadAllAsync())
         {
-            _events.Add((_download.Elapsed, happened));
+            _steps.Add((_download.Elapsed, decided.Step));
         }
     }
 
@@ -231,14 +232,17 @@ internal sealed class FailoverRun
         ({ } restored, null) => _download.LastByte - restored > within ? false : null,
     };
 
-    private double? FirstEvent(Func<StreamEvent, bool> isIt)
+    /// <summary>When the first such decision was made, behind the fault and a decision before it.</summary>
+    private double? FirstStep(Func<DeliveryStep, bool> isIt, Func<DeliveryStep, bool>? after = null)
     {
-        foreach ((TimeSpan at, StreamEvent happened) in _events)
+        foreach ((TimeSpan at, DeliveryStep step) in _steps)
         {
-            if (at >= _failed && isIt(happened))
+            if (at >= _failed && after is null && isIt(step))
             {
                 return Milliseconds(at - _failed.Value);
             }
+
+            after = at >= _failed && after?.Invoke(step) == true ? null : after;
         }
 
         return null;

@@ -16,9 +16,6 @@ internal static class OfferedFile
 
     private const int ReadSize = 256 * 1024;
 
-    // A hundredth of a percent of what is measured.
-    private static readonly TimeSpan SampleInterval = TimeSpan.FromMilliseconds(2);
-
     /// <summary>Asks for the file; its bytes begin to come when the server has offered it.</summary>
     public static async Task<KwikStream> AskAsync(ClientSession session, CancellationToken cancellationToken)
     {
@@ -69,44 +66,19 @@ internal static class OfferedFile
         }
     }
 
-    /// <summary>
-    /// Writes the stream to a file, each piece where it belongs. Bytes count when the session has received them, so that
-    /// reading the file back at the end takes no time.
-    /// </summary>
+    /// <summary>Writes the stream to a file, each piece where it belongs.</summary>
     /// <exception cref="KwikException">The stream failed.</exception>
-    public static async Task WriteAsync(
-        ClientSession session, KwikStream stream, string path, TimedDownload download, CancellationToken cancellationToken)
+    public static async Task WriteAsync(KwikStream stream, string path, TimedDownload download, CancellationToken cancellationToken)
     {
         using SafeFileHandle file = File.OpenHandle(
-            path, FileMode.Create, FileAccess.ReadWrite, FileShare.None, FileOptions.Asynchronous | FileOptions.DeleteOnClose);
-        long before = Received(session);
-        using var timer = new PeriodicTimer(SampleInterval, TimeProvider.System);
-        Task<long> copying = stream.CopyToAsync(file, cancellationToken);
-        Task sampling = SampleAsync();
-        try
-        {
-            await copying;
-        }
-        finally
-        {
-            timer.Dispose();
-            await sampling;
-        }
-
-        download.Discount(download.Bytes - await copying);
-
-        async Task SampleAsync()
-        {
-            bool more = true;
-            while (more)
+            path, FileMode.Create, FileAccess.Write, FileShare.None, FileOptions.Asynchronous | FileOptions.DeleteOnClose);
+        await stream.CopyToAsync(
+            async (piece, offset) =>
             {
-                more = await timer.WaitForNextTickAsync(CancellationToken.None);
-                if (Received(session) - before - download.Bytes is > 0 and long arrived)
-                {
-                    download.Arrived(arrived);
-                }
-            }
-        }
+                await RandomAccess.WriteAsync(file, piece, offset, cancellationToken);
+                download.Arrived(piece.Length);
+            },
+            cancellationToken);
     }
 
     /// <summary>Payload that all paths of a session have received.</summary>

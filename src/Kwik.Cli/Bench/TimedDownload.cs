@@ -59,8 +59,5 @@ internal sealed class TimedDownload(TimeProvider time)
         Bytes += bytes;
     }
 
-    /// <summary>Of the bytes that came, so many had come before.</summary>
-    public void Discount(long bytes) => Bytes -= bytes;
-
     private static double Rate(long bytes, TimeSpan elapsed) => elapsed > TimeSpan.Zero ? bytes * 8 / elapsed.TotalSeconds : 0;
 }

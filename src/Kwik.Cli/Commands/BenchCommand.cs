@@ -42,7 +42,7 @@ internal static class BenchCommand
         };
         var queueOption = new Option<double?>("--queue")
         {
-            Description = "Milliseconds that a datagram waits at most for the bottleneck of a link: 1 to 10000. Default: 1 MiB of datagrams.",
+            Description = "Milliseconds that a datagram waits at most for the bottleneck of a link: 1 to 10000. Default: 1 MiB of datagrams, for failover 20.",
         };
         var command = new Command(name, description) { runsOption, secondsOption, queueOption, JsonOption };
         foreach (Option option in more)

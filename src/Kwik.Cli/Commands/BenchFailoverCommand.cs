@@ -35,7 +35,7 @@ internal static class BenchFailoverCommand
             measuring.Runs,
             measuring.Duration,
             BenchCommand.Seconds(measuring.Parsed, Outage),
-            measuring.Queue,
+            measuring.Queue ?? FailoverBench.RoundTrip,
             [.. measuring.Parsed.GetRequiredValue(Kind).Distinct()]);
         FailoverJson report = await FailoverBench.RunAsync(plan, measuring.Say, cancellationToken);
         if (measuring.Json)
