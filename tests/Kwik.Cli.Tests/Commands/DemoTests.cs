@@ -13,7 +13,9 @@ public sealed class DemoTests : IDisposable
     [Fact]
     public async Task Demo_Small_IsVerifiedAndEveryServerTakesPart()
     {
-        CommandResult result = await KwikProcess.RunAsync(Start("--size", "8MiB", "--json", "--progress", "none"));
+        // A second at the links' rates: where servers answer late, because a machine is busy, a shorter file is here without them.
+        const long Size = 32 * 1024 * 1024;
+        CommandResult result = await KwikProcess.RunAsync(Start("--size", "32MiB", "--json", "--progress", "none"));
 
         result.AssertSuccess();
         Assert.Equal("", result.Errors);
@@ -25,7 +27,7 @@ public sealed class DemoTests : IDisposable
         Assert.Equal(["alone", "all", "killed"], runs.Select(run => run.GetProperty("name").GetString()));
         Assert.All(runs, run =>
         {
-            Assert.Equal(8 * 1024 * 1024, run.GetProperty("bytes").GetInt64());
+            Assert.Equal(Size, run.GetProperty("bytes").GetInt64());
             Assert.Equal(root.GetProperty("source_sha256").GetString(), run.GetProperty("sha256").GetString());
             Assert.True(run.GetProperty("verified").GetBoolean());
         });
@@ -34,7 +36,7 @@ public sealed class DemoTests : IDisposable
         Assert.Equal(3, sources.Length);
         Assert.All(sources, source => Assert.True(source.GetProperty("bytes").GetInt64() > 0));
         Assert.Equal(3, sources.Select(source => source.GetProperty("address").GetString()).Distinct().Count());
-        Assert.InRange(root.GetProperty("killed_at_bytes").GetInt64(), 1, 8 * 1024 * 1024);
+        Assert.InRange(root.GetProperty("killed_at_bytes").GetInt64(), 1, Size);
         AssertNothingLeft();
     }
 
