@@ -69,6 +69,9 @@ internal sealed class RangeServer(
             _queue.RemoveAll(request => request.RequestId == requestId);
             _urgent.RemoveAll(request => request.RequestId == requestId);
         }
+
+        // Who waits for it, and for no other, goes on.
+        _urgentServed.Set();
     }
 
     /// <summary>True when a range with this byte is being sent or waits its turn.</summary>
