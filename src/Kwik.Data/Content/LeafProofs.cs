@@ -30,16 +30,12 @@ internal sealed class LeafProofs
     public LeafProofs(ContentOffer offer)
     {
         _offer = offer;
-        Leaves = LeafHashes.CountOf(offer.Length, offer.LeafSize);
-        if (Leaves == 1)
+        if (LeafHashes.CountOf(offer.Length, offer.LeafSize) == 1)
         {
             // The root of one leaf is the leaf's own hash.
             _pieces.Add(0, new LeafHashes(0, offer.Root.ToByteArray(), default));
         }
     }
-
-    /// <summary>Leaves of the content.</summary>
-    public long Leaves { get; }
 
     /// <summary>Pieces of hashes that are held.</summary>
     public int Held => _pieces.Count;

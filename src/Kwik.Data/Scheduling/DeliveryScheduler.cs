@@ -42,10 +42,7 @@ internal sealed partial class DeliveryScheduler
     /// <summary>False when pieces are wanted in any order. Default true.</summary>
     public bool InOrder { get; set; } = true;
 
-    /// <summary>Sources that can be asked, the silent ones included.</summary>
-    public int SourceCount => _sources.Count;
-
-    /// <summary>The same sources, by their numbers, and how each of them does.</summary>
+    /// <summary>The sources that can be asked, the silent ones included, by their numbers, and how each of them does.</summary>
     public IReadOnlyList<DeliverySource> Sources => _sources;
 
     /// <summary>True when every byte is here and verified.</summary>

@@ -35,7 +35,7 @@ internal sealed partial class DeliverySchedulerModel
         Require(_scheduler.IsComplete == IsComplete, "complete or not");
         Require(_scheduler.Head == Head, $"head {_scheduler.Head}, not {Head}");
         Require(_scheduler.ExtraBytes >= _extra, "extra bytes are not counted");
-        Require(_scheduler.SourceCount == _sources.Count, "number of sources");
+        Require(_scheduler.Sources.Count == _sources.Count, "number of sources");
         foreach (DeliverySource source in _scheduler.Sources)
         {
             long owed = _leases.Where(lease => lease.Source == source.Id).Sum(lease => Math.Max(0, lease.End - lease.Arrived));
