@@ -42,9 +42,11 @@ enum : Status {
 constexpr bool failed(Status status) { return status > 0; }
 
 enum Param : std::uint32_t {
+    param_global_retry_memory = 0x01000000,    // uint16_t, in 1/65535 of the memory of the machine
     param_global_version = 0x01000004,         // uint32_t[4]
     param_global_git_hash = 0x01000008,        // char[64]
     param_global_tls_provider = 0x0100000A,    // uint32_t; 1 is OpenSSL
+    param_global_reset_key = 0x0100000B,       // uint8_t[32]
     param_listener_local_address = 0x04000000, // QUIC_ADDR
     param_conn_local_address = 0x05000001,     // QUIC_ADDR
     param_conn_remote_address = 0x05000002,    // QUIC_ADDR
@@ -154,7 +156,7 @@ struct ListenerEvent {
 static_assert(sizeof(ListenerEvent) == 24 && offsetof(ListenerEvent, fresh.info) == 8 && offsetof(ListenerEvent, fresh.connection) == 16);
 
 struct ConnectionEvent {
-    enum Type : std::uint32_t { connected = 0, shutdown_by_transport = 1, shutdown_by_peer = 2, shutdown_complete = 3, peer_stream_started = 6, streams_available = 7,
+    enum Type : std::uint32_t { connected = 0, shutdown_by_transport = 1, shutdown_by_peer = 2, shutdown_complete = 3, peer_address_changed = 5, peer_stream_started = 6, streams_available = 7,
                                 peer_certificate_received = 15 };
     std::uint32_t type;
     union {
@@ -162,6 +164,7 @@ struct ConnectionEvent {
         struct { Status status; std::uint64_t error; } transport;
         struct { std::uint64_t error; } peer;
         struct { std::uint8_t bits; } complete;  // 1 handshake completed, 2 peer acknowledged, 4 the application closes the handle.
+        struct { const void* address; } moved;
         struct { void* stream; std::uint32_t flags; } started;
         struct { std::uint16_t bidirectional; std::uint16_t unidirectional; } available;
         struct { const Buffer* certificate; std::uint32_t deferred_flags; Status deferred_status; const Buffer* chain; } certificate;

@@ -6,10 +6,12 @@
 
 #include "configuration.h"
 #include "connection.h"
+#include "half_open.h"
 #include "library.h"
 #include "listener.h"
 #include "stream.h"
 #include "tls.h"
+#include "tokens.h"
 
 // The static ngtcp2 archive is not position independent; its only reference that a shared object cannot carry is `stderr`, in a function that dumps a hash table and is never called. The
 // linker redirects it here (--wrap=stderr).
@@ -63,10 +65,28 @@ void set_callback_handler(HandlePointer pointer, void* callback, void* context) 
     else if (Stream* stream = stream_of(pointer)) stream->set_callback(reinterpret_cast<abi::StreamCallback>(callback), context);
 }
 
+Status set_global(std::uint32_t param, std::span<const std::uint8_t> value) noexcept {
+    switch (param) {
+    case abi::param_global_reset_key:
+        if (value.size() != Tokens::reset_key_length) return abi::invalid_parameter;
+        Tokens::set_reset_key(value.first<Tokens::reset_key_length>());
+        return abi::success;
+    case abi::param_global_retry_memory: {
+        std::uint16_t share;
+        if (value.size() != sizeof share) return abi::invalid_parameter;
+        std::memcpy(&share, value.data(), sizeof share);
+        HalfOpen::set_memory_share(share);
+        return abi::success;
+    }
+    default: return abi::not_supported;
+    }
+}
+
 Status set_param(HandlePointer pointer, std::uint32_t param, std::uint32_t length, const void* value) {
+    if (value == nullptr) return abi::invalid_parameter;
+    if (pointer == nullptr) return set_global(param, {static_cast<const std::uint8_t*>(value), length});
     Connection* connection = connection_of(pointer);
     if (connection == nullptr) return abi::not_supported;
-    if (value == nullptr) return abi::invalid_parameter;
     return connection->set_param(param, {static_cast<const std::uint8_t*>(value), length});
 }
 

@@ -2,6 +2,7 @@
 
 #include <gnutls/crypto.h>
 #include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,7 +10,9 @@
 #include <new>
 
 #include "connection.h"
+#include "half_open.h"
 #include "listener.h"
+#include "tokens.h"
 #include "wire.h"
 
 namespace kwik {
@@ -211,7 +214,7 @@ void Binding::deliver(Worker& worker, const ReceivedBatch& batch) noexcept {
         if (rv != 0) continue;
         if (Connection* connection = worker.connections().find({header.dcid, header.dcidlen})) connection->receive(datagram, batch.local, batch.remote);
         else if (long_header) accept(worker, datagram, batch.local, batch.remote);
-        // A short header of nobody we know is dropped.
+        else reset(header, datagram.size(), batch.local, batch.remote);
     }
 }
 
@@ -222,11 +225,40 @@ void Binding::negotiate_version(const ngtcp2_version_cid& header, std::size_t le
     static constexpr std::uint32_t versions[] = {0x1a2a3a4a, NGTCP2_PROTO_VER_V1};
     std::uint8_t unpredictable;
     gnutls_rnd(GNUTLS_RND_NONCE, &unpredictable, sizeof unpredictable);
-    std::uint8_t answer[1200];
-    const ngtcp2_ssize written = ngtcp2_pkt_write_version_negotiation(answer, sizeof answer, unpredictable, header.scid, header.scidlen, header.dcid, header.dcidlen, versions,
+    std::uint8_t packet[512];
+    const ngtcp2_ssize written = ngtcp2_pkt_write_version_negotiation(packet, sizeof packet, unpredictable, header.scid, header.scidlen, header.dcid, header.dcidlen, versions,
                                                                       std::size(versions));
-    // Like any datagram it may be lost; the client asks again.
-    if (written > 0) (void)socket_.send({answer, static_cast<std::size_t>(written)}, static_cast<std::size_t>(written), local, remote);
+    if (written > 0) this->answer({packet, static_cast<std::size_t>(written)}, local, remote);
+}
+
+void Binding::reset(const ngtcp2_version_cid& header, std::size_t length, const Address& local, const Address& remote) noexcept {
+    // Looks like an ordinary short packet, and is shorter than what it answers, so that two ends that know nothing of each other fall silent (RFC 9000, 10.3.3).
+    constexpr std::size_t smallest = NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN, ordinary = 42;
+    if (length <= smallest) return;
+    const std::size_t size = std::min(ordinary, length - 1);
+    ngtcp2_cid id;
+    ngtcp2_cid_init(&id, header.dcid, header.dcidlen);
+    std::uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN], unpredictable[ordinary], packet[ordinary];
+    if (!Tokens::make_reset_token(id, token)) return;
+    gnutls_rnd(GNUTLS_RND_NONCE, unpredictable, sizeof unpredictable);
+    const ngtcp2_ssize written = ngtcp2_pkt_write_stateless_reset(packet, sizeof packet, token, unpredictable, size - sizeof token);
+    if (written > 0) answer({packet, static_cast<std::size_t>(written)}, local, remote);
+}
+
+void Binding::retry(Worker& worker, const ngtcp2_pkt_hd& header, const Address& local, const Address& remote) noexcept {
+    std::uint8_t memory[512];
+    if (const auto packet = Tokens::write_retry(memory, header, remote, worker.now()); !packet.empty()) answer(packet, local, remote);
+}
+
+void Binding::refuse_token(const ngtcp2_pkt_hd& header, const Address& local, const Address& remote) noexcept {
+    std::uint8_t packet[256];
+    const ngtcp2_ssize written = ngtcp2_crypto_write_connection_close(packet, sizeof packet, header.version, &header.scid, &header.dcid, transport_invalid_token, nullptr, 0);
+    if (written > 0) answer({packet, static_cast<std::size_t>(written)}, local, remote);
+}
+
+void Binding::answer(std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept {
+    // Like any datagram it may be lost; who asked asks again.
+    (void)socket_.send(datagram, datagram.size(), local, remote);
 }
 
 void Binding::accept(Worker& worker, std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept {
@@ -237,7 +269,17 @@ void Binding::accept(Worker& worker, std::span<const std::uint8_t> datagram, con
         std::lock_guard lock(listeners_mutex_);
         if (listeners_.empty()) return;
     }
-    Connection::accept(library_, worker, Ref<Binding>::share(this), header, datagram, local, remote);
+    ngtcp2_cid original;
+    const bool validated = Tokens::is_retry(header);
+    if (validated && !Tokens::validate_retry(header, remote, worker.now(), original)) {
+        refuse_token(header, local, remote);
+        return;
+    }
+    if (!validated && HalfOpen::are_many()) {
+        retry(worker, header, local, remote);
+        return;
+    }
+    Connection::accept(library_, worker, Ref<Binding>::share(this), header, validated ? &original : nullptr, datagram, local, remote);
 }
 
 }  // namespace kwik

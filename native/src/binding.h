@@ -32,6 +32,9 @@ public:
     // The listener for a client's protocols with its chosen protocol in `alpn`, or nullptr. The listener is kept from stopping until its end_callback().
     Ref<Listener> begin_callback(std::span<const std::uint8_t> offered, std::span<const std::uint8_t>& alpn) noexcept;
 
+    // Asks the sender of a first packet to come again with the token of a Retry packet.
+    void retry(Worker& worker, const ngtcp2_pkt_hd& header, const Address& local, const Address& remote) noexcept;
+
     const Address& local() const noexcept { return socket_.local(); }
     Worker& reader() const noexcept { return reader_; }
     UdpSocket& socket() noexcept { return socket_; }
@@ -49,6 +52,9 @@ private:
     void hand_over(Worker& worker, ReceivedBatch&& batch) noexcept;
     void deliver(Worker& worker, const ReceivedBatch& batch) noexcept;
     void negotiate_version(const ngtcp2_version_cid& header, std::size_t length, const Address& local, const Address& remote) noexcept;
+    void reset(const ngtcp2_version_cid& header, std::size_t length, const Address& local, const Address& remote) noexcept;
+    void refuse_token(const ngtcp2_pkt_hd& header, const Address& local, const Address& remote) noexcept;
+    void answer(std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept;
     void accept(Worker& worker, std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept;
 
     Library& library_;

@@ -6,14 +6,12 @@
 #include <new>
 
 #include "listener.h"
+#include "ngtcp2_guard.h"
 
 namespace kwik {
 
-namespace {
-}  // namespace
-
 Connection::Connection(Library& library, Worker& worker, bool server) noexcept
-    : Handle(Kind::connection), library_(library), worker_(worker), server_(server), next_id_{server ? 1 : 0, server ? 3 : 2} {}
+    : Handle(Kind::connection), library_(library), worker_(worker), server_(server), half_open_(server), next_id_{server ? 1 : 0, server ? 3 : 2} {}
 
 Connection::~Connection() { release_quic(); }
 
@@ -123,8 +121,8 @@ void Connection::begin(Configuration& configuration) noexcept {
     schedule();
 }
 
-void Connection::accept(Library& library, Worker& worker, Ref<Binding> binding, const ngtcp2_pkt_hd& header, std::span<const std::uint8_t> datagram, const Address& local,
-                        const Address& remote) noexcept {
+void Connection::accept(Library& library, Worker& worker, Ref<Binding> binding, const ngtcp2_pkt_hd& header, const ngtcp2_cid* original,
+                        std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept {
     auto connection = Ref<Connection>::adopt(new (std::nothrow) Connection(library, worker, true));
     if (!connection) return;
     connection->state_ = State::handshaking;
@@ -134,7 +132,7 @@ void Connection::accept(Library& library, Worker& worker, Ref<Binding> binding, 
     connection->binding_->add_user();
     connection->self_ = connection;
     connection->handshake_deadline_ = worker.now() + TransportSettings().handshake_timeout;
-    if (!connection->make_server(header)) {
+    if (!connection->make_server(header, original)) {
         connection->end(EndCause::transport(abi::out_of_memory, transport_internal_error, true));
         return;
     }
@@ -196,6 +194,7 @@ void Connection::end(const EndCause& cause) noexcept {
     const auto keep = Ref<Connection>::share(this);
     const bool was_connected = state_ == State::connected;
     state_ = State::ended;
+    half_open_.end();
     cause_ = cause;
     send_status_.store(cause.by_app && !cause.remote ? abi::invalid_state : abi::aborted, std::memory_order_release);
     open_status_.store(cause.remote ? abi::aborted : abi::invalid_state, std::memory_order_release);
@@ -242,7 +241,7 @@ void Connection::end_streams() noexcept {
 }
 
 void Connection::release_quic() noexcept {
-    if (quic_ != nullptr) ngtcp2_conn_del(std::exchange(quic_, nullptr));
+    if (ngtcp2_conn* quic = std::exchange(quic_, nullptr)) (void)Ngtcp2Guard::run([quic] { return ngtcp2_conn_del(quic), 0; }, NGTCP2_ERR_INTERNAL);
     tls_.reset();
     hello_ = {};
     unsent_ = {};

@@ -22,6 +22,7 @@
 #include "binding.h"
 #include "configuration.h"
 #include "end_cause.h"
+#include "half_open.h"
 #include "stream.h"
 #include "tls.h"
 #include "wire.h"
@@ -59,9 +60,10 @@ public:
     Worker& worker() const noexcept { return worker_; }
 
     // The worker's side. -----------------------------------------------------------------------------------------
-    // A client's first Initial packet on a shared socket. Failures need no report: the client tries again.
-    static void accept(Library& library, Worker& worker, Ref<Binding> binding, const ngtcp2_pkt_hd& header, std::span<const std::uint8_t> datagram, const Address& local,
-                       const Address& remote) noexcept;
+    // A client's first Initial packet on a shared socket. `original`: after a valid Retry token, the id that the client chose at first; nullptr without one. Failures need no report:
+    // the client tries again.
+    static void accept(Library& library, Worker& worker, Ref<Binding> binding, const ngtcp2_pkt_hd& header, const ngtcp2_cid* original, std::span<const std::uint8_t> datagram,
+                       const Address& local, const Address& remote) noexcept;
     // One datagram. Events and answers follow when the worker has read what there is.
     void receive(std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept;
     void execute(Command& command) noexcept override;
@@ -103,7 +105,7 @@ private:
 
     // connection_quic.cpp: making the ngtcp2_conn, and its callbacks.
     bool make_client(const TransportSettings& settings) noexcept;
-    bool make_server(const ngtcp2_pkt_hd& header) noexcept;
+    bool make_server(const ngtcp2_pkt_hd& header, const ngtcp2_cid* original) noexcept;
     static void fill_callbacks(ngtcp2_callbacks& callbacks) noexcept;
     static void fill_params(ngtcp2_transport_params& params, const TransportSettings& settings) noexcept;
     void fill_settings(ngtcp2_settings& settings) noexcept;
@@ -121,6 +123,7 @@ private:
     void deliver_certificate() noexcept;
     void deliver_streams_available() noexcept;
     void deliver_connected() noexcept;
+    void deliver_peer_address() noexcept;
     void open_waiting(int kind) noexcept;
     void flush() noexcept;
     ngtcp2_ssize write_packet(std::uint8_t* out, std::size_t size, ngtcp2_path_storage& path) noexcept;
@@ -131,11 +134,13 @@ private:
     void write_close(bool application, std::uint64_t error) noexcept;
     void answer_straggler(const Address& local, const Address& remote) noexcept;
     void send_close_packet(const Address& local, const Address& remote) noexcept;
+    int handle_expiry() noexcept;
     void arm_timer() noexcept;
 
     Library& library_;
     Worker& worker_;
     const bool server_;
+    HalfOpen half_open_;
     abi::ConnectionCallback callback_ = nullptr;
     State state_ = State::opened;
     EndCause cause_;
@@ -171,6 +176,8 @@ private:
     bool validation_answered_ = false;
     bool streams_available_due_ = false;
     bool streams_reported_ = false;
+    bool peer_moved_ = false;
+    bool reset_received_ = false;
     std::uint64_t handshake_deadline_ = TimerHeap::never;
     std::uint64_t round_trip_ = 0;
 

@@ -5,6 +5,7 @@
 
 #include "connection.h"
 #include "listener.h"
+#include "ngtcp2_guard.h"
 
 namespace kwik {
 
@@ -39,6 +40,8 @@ void Connection::deliver() noexcept {
     deliver_certificate();
     if (quic_ == nullptr) return;
     if (handshake_done_ && state_ == State::handshaking) deliver_connected();
+    if (quic_ == nullptr) return;
+    if (std::exchange(peer_moved_, false)) deliver_peer_address();
     if (quic_ == nullptr) return;
     if (streams_available_due_ && state_ == State::connected) {
         streams_available_due_ = false;
@@ -146,6 +149,7 @@ void Connection::deliver_streams_available() noexcept {
 
 void Connection::deliver_connected() noexcept {
     handshake_deadline_ = TimerHeap::never;
+    half_open_.end();
     ngtcp2_conn_set_keep_alive_timeout(quic_, configuration_->settings.keep_alive_interval);
     {
         std::lock_guard lock(shown_mutex_);
@@ -162,6 +166,15 @@ void Connection::deliver_connected() noexcept {
     (void)indicate(event);
     open_waiting(0);
     open_waiting(1);
+}
+
+void Connection::deliver_peer_address() noexcept {
+    std::uint8_t shown[abi::address_size];
+    remote_.to_abi(shown);
+    abi::ConnectionEvent event{};
+    event.type = abi::ConnectionEvent::peer_address_changed;
+    event.moved.address = shown;
+    (void)indicate(event);
 }
 
 // ---------------------------------------------------------------------------------------------------- streams
@@ -304,9 +317,13 @@ bool Connection::send_unsent() noexcept {
 
 ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp2_path_storage& path) noexcept {
     constexpr std::size_t max_pieces = 8;
-    ngtcp2_pkt_info info;
+    const auto write = [&](std::uint32_t flags, std::int64_t stream, const ngtcp2_vec* data, std::size_t count, ngtcp2_ssize* taken) {
+        ngtcp2_pkt_info info;
+        return Ngtcp2Guard::run(
+            [&] { return ngtcp2_conn_writev_stream(quic_, &path.path, &info, out, size, taken, flags, stream, data, count, worker_.now()); }, ngtcp2_ssize{NGTCP2_ERR_INTERNAL});
+    };
     for (;;) {
-        if (to_send_.empty()) return ngtcp2_conn_writev_stream(quic_, &path.path, &info, out, size, nullptr, NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, worker_.now());
+        if (to_send_.empty()) return write(NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, nullptr);
         Stream& stream = *to_send_.front();
         const auto leave_queue = [&] {
             stream.queued = false;
@@ -322,7 +339,7 @@ ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp
         for (std::size_t i = 0; i < next.count; ++i) offered += pieces[i].len;
         ngtcp2_ssize taken = -1;
         const std::uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE | (next.fin ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0);
-        const ngtcp2_ssize written = ngtcp2_conn_writev_stream(quic_, &path.path, &info, out, size, &taken, flags, stream.id(), pieces, next.count, worker_.now());
+        const ngtcp2_ssize written = write(flags, stream.id(), pieces, next.count, &taken);
         if (taken >= 0) {
             const bool all = static_cast<std::uint64_t>(taken) == offered;
             stream.outgoing().sent(static_cast<std::uint64_t>(taken), next.fin && all);
@@ -417,7 +434,7 @@ void Connection::flush() noexcept {
     // handle_expiry, which may find another timer due and want to write again.
     const bool due = ngtcp2_conn_get_expiry(quic_) <= worker_.now();
     ngtcp2_conn_update_pkt_tx_time(quic_, 1);
-    if (const int rv = ngtcp2_conn_handle_expiry(quic_, worker_.now())) {
+    if (const int rv = handle_expiry()) {
         end(EndCause::library_error(rv));
         return;
     }
@@ -432,8 +449,10 @@ void Connection::write_close(bool application, std::uint64_t code) noexcept {
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
     ngtcp2_pkt_info info;
-    const ngtcp2_ssize written =
-        ngtcp2_conn_write_connection_close(quic_, &path.path, &info, batch_memory, ngtcp2_conn_get_max_tx_udp_payload_size(quic_), &error, worker_.refresh_clock());
+    const auto write = [&] {
+        return ngtcp2_conn_write_connection_close(quic_, &path.path, &info, batch_memory, ngtcp2_conn_get_max_tx_udp_payload_size(quic_), &error, worker_.refresh_clock());
+    };
+    const ngtcp2_ssize written = Ngtcp2Guard::run(write, ngtcp2_ssize{NGTCP2_ERR_INTERNAL});
     if (written <= 0) return;  // Nothing was sent before, or the peer closed first: there is nobody to tell.
     try {
         close_packet_.assign(batch_memory, batch_memory + written);
@@ -455,6 +474,10 @@ void Connection::answer_straggler(const Address& local, const Address& remote) n
 }
 
 // ---------------------------------------------------------------------------------------------------- time
+
+int Connection::handle_expiry() noexcept {
+    return Ngtcp2Guard::run([this] { return ngtcp2_conn_handle_expiry(quic_, worker_.now()); }, NGTCP2_ERR_INTERNAL);
+}
 
 void Connection::arm_timer() noexcept {
     std::uint64_t deadline = std::min(ngtcp2_conn_get_expiry(quic_), handshake_deadline_);
@@ -479,7 +502,7 @@ void Connection::on_timer(std::uint64_t now) noexcept {
         end(EndCause::library_error(NGTCP2_ERR_HANDSHAKE_TIMEOUT));
         return;
     }
-    if (const int rv = ngtcp2_conn_handle_expiry(quic_, now)) {
+    if (const int rv = handle_expiry()) {
         end(EndCause::library_error(rv));
         return;
     }

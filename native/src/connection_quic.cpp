@@ -6,12 +6,15 @@
 #include <new>
 
 #include "connection.h"
+#include "ngtcp2_guard.h"
 #include "ngtcp2_internal.h"
+#include "tokens.h"
 
 namespace kwik {
 
 namespace {
-constexpr std::size_t client_dcid_length = 16;              // Of the random id that a client invents for the server.
+constexpr std::size_t client_dcid_length = 16;  // Of the random id that a client invents for the server.
+constexpr std::uint64_t spare_ids = 4;          // Of the peer, as many as MsQuic keeps: each change of address takes a fresh one.
 
 // ngtcp2's decrypt callback has no user data.
 thread_local Connection* reading = nullptr;
@@ -47,8 +50,9 @@ struct Quic {
     static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t, void* user_data) {
         Connection& connection = of(user_data);
         connection.worker_.connections().generate(*id);
-        // Random: this library sends no stateless resets (README, Limits), so nobody but the peer ever sees it.
-        gnutls_rnd(GNUTLS_RND_RANDOM, token, NGTCP2_STATELESS_RESET_TOKENLEN);
+        std::uint8_t reset_token[NGTCP2_STATELESS_RESET_TOKENLEN];
+        if (!Tokens::make_reset_token(*id, reset_token)) return NGTCP2_ERR_CALLBACK_FAILURE;
+        std::memcpy(token, reset_token, sizeof reset_token);
         if (!connection.server_) return 0;
         try {
             connection.ids_.push_back(*id);
@@ -101,8 +105,17 @@ struct Quic {
         // A client behind a NAT may come from another port than before.
         Connection& connection = of(user_data);
         if (!connection.server_ || result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS || path->remote.addrlen > sizeof(Address)) return 0;
+        Address remote;
+        std::memcpy(static_cast<void*>(&remote), path->remote.addr, path->remote.addrlen);
+        if (remote == connection.remote_) return 0;
         std::lock_guard lock(connection.shown_mutex_);
-        std::memcpy(static_cast<void*>(&connection.remote_), path->remote.addr, path->remote.addrlen);
+        connection.remote_ = remote;
+        connection.peer_moved_ = true;
+        return 0;
+    }
+
+    static int stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*, void* user_data) {
+        of(user_data).reset_received_ = true;
         return 0;
     }
 
@@ -131,6 +144,7 @@ void Connection::fill_callbacks(ngtcp2_callbacks& c) noexcept {
     c.rand = Quic::random;
     c.get_new_connection_id = Quic::new_connection_id;
     c.remove_connection_id = Quic::remove_connection_id;
+    c.recv_stateless_reset = Quic::stateless_reset;
     c.update_key = ngtcp2_crypto_update_key_cb;
     c.path_validation = Quic::path_validated;
     c.stream_reset = Quic::stream_reset;
@@ -149,6 +163,7 @@ void Connection::fill_params(ngtcp2_transport_params& params, const TransportSet
     params.initial_max_streams_bidi = settings.peer_bidi_streams;
     params.initial_max_streams_uni = settings.peer_unidi_streams;
     params.max_idle_timeout = settings.idle_timeout;
+    params.active_connection_id_limit = spare_ids;
 }
 
 void Connection::fill_settings(ngtcp2_settings& settings) noexcept {
@@ -181,7 +196,7 @@ bool Connection::make_client(const TransportSettings& transport) noexcept {
     return ngtcp2_conn_client_new(&quic_, &destination, &source, &initial, NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params, nullptr, this) == 0;
 }
 
-bool Connection::make_server(const ngtcp2_pkt_hd& header) noexcept {
+bool Connection::make_server(const ngtcp2_pkt_hd& header, const ngtcp2_cid* original) noexcept {
     ngtcp2_callbacks callbacks;
     ngtcp2_settings settings;
     ngtcp2_transport_params params;
@@ -189,9 +204,16 @@ bool Connection::make_server(const ngtcp2_pkt_hd& header) noexcept {
     fill_settings(settings);
     ngtcp2_transport_params_default(&params);
     fill_params(params, TransportSettings());
-    params.original_dcid = header.dcid;
+    params.original_dcid = original != nullptr ? *original : header.dcid;
+    if (original != nullptr) {
+        params.retry_scid = header.dcid;
+        params.retry_scid_present = 1;
+        settings.token = header.token;
+    }
     ngtcp2_cid source;
     worker_.connections().generate(source);
+    params.stateless_reset_token_present = 1;
+    if (!Tokens::make_reset_token(source, params.stateless_reset_token)) return false;
     try {
         ids_ = {source, header.dcid};
     } catch (const std::bad_alloc&) {
@@ -214,7 +236,8 @@ void Connection::receive(std::span<const std::uint8_t> datagram, const Address& 
     const ngtcp2_path path{.local = {&to.base, to.length()}, .remote = {&from.base, from.length()}, .user_data = nullptr};
     const ngtcp2_pkt_info info{};
     reading = this;
-    const int rv = ngtcp2_conn_read_pkt(quic_, &path, &info, datagram.data(), datagram.size(), worker_.now());
+    const auto read = [&] { return ngtcp2_conn_read_pkt(quic_, &path, &info, datagram.data(), datagram.size(), worker_.now()); };
+    const int rv = Ngtcp2Guard::run(read, NGTCP2_ERR_INTERNAL);
     reading = nullptr;
     for (const StopSending& stop : stops_) {
         if (const auto it = streams_.find(stop.stream); it != streams_.end()) it->second->on_stop_sending(stop.error);
@@ -236,9 +259,20 @@ void Connection::receive(std::span<const std::uint8_t> datagram, const Address& 
         const auto keep = Ref<Connection>::share(this);
         deliver();
         if (state_ == State::ended) break;
+        if (reset_received_) {
+            end(EndCause::stateless_reset());
+            break;
+        }
         ngtcp2_connection_close_error error;
         ngtcp2_conn_get_connection_close_error(quic_, &error);
         end(error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION ? EndCause::peer_application(error.error_code) : EndCause::peer_transport(error.error_code));
+        break;
+    }
+    case NGTCP2_ERR_RETRY: {
+        // A ClientHello of several packets that came in another order: only for an address that is proved may we keep what came first.
+        ngtcp2_pkt_hd header;
+        if (ngtcp2_accept(&header, datagram.data(), datagram.size()) == 0) binding_->retry(worker_, header, local, remote);
+        end(cause_of(rv));
         break;
     }
     default:
@@ -250,7 +284,8 @@ void Connection::receive(std::span<const std::uint8_t> datagram, const Address& 
 int Connection::on_crypto_data(ngtcp2_crypto_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept {
     // Nobody would read what follows the handshake (session tickets), so nothing may store it.
     if (level == NGTCP2_CRYPTO_LEVEL_APPLICATION) return 0;
-    if (tls_) return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this);
+    const auto pass_on = [&] { return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this); };
+    if (tls_) return Ngtcp2Guard::run(pass_on, NGTCP2_ERR_CALLBACK_FAILURE);
     try {
         if (hello_.size() + bytes.size() > max_client_hello) return NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED;
         hello_.insert(hello_.end(), bytes.begin(), bytes.end());

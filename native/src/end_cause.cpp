@@ -23,6 +23,7 @@ EndCause EndCause::library_error(int liberr) noexcept {
     switch (liberr) {
     case NGTCP2_ERR_IDLE_CLOSE: return transport(abi::connection_idle, transport_internal_error, true);
     case NGTCP2_ERR_HANDSHAKE_TIMEOUT: return transport(abi::connection_timeout, transport_internal_error, false);
+    case NGTCP2_ERR_INTERNAL: return transport(abi::internal_error, transport_internal_error, false);
     case NGTCP2_ERR_NOMEM: return transport(abi::out_of_memory, transport_internal_error, false);
     case NGTCP2_ERR_RECV_VERSION_NEGOTIATION: return transport(abi::ver_neg_error, transport_internal_error, true);
     case NGTCP2_ERR_DROP_CONN:

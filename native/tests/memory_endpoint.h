@@ -106,6 +106,25 @@ public:
         return packet;
     }
 
+    // Goes on from another address, under another of the peer's connection ids. The test's packets carry no addresses, so this is only what ngtcp2 is told. False: not yet possible.
+    bool migrate(ngtcp2_tstamp now) {
+        sockaddr_in next = local_;
+        next.sin_port = htons(static_cast<std::uint16_t>(ntohs(local_.sin_port) + 1));
+        ngtcp2_path path = path_;
+        path.local.addr = reinterpret_cast<sockaddr*>(&next);
+        if (const int rv = ngtcp2_conn_initiate_immediate_migration(conn_, &path, now)) {
+            if (rv != NGTCP2_ERR_INVALID_STATE && rv != NGTCP2_ERR_CONN_ID_BLOCKED) error = rv;
+            return false;
+        }
+        local_ = next;
+        return true;
+    }
+
+    // What is due by now: lost packets are sent again by the next write.
+    void expire(ngtcp2_tstamp now) {
+        if (error == 0 && ngtcp2_conn_get_expiry(conn_) <= now) error = ngtcp2_conn_handle_expiry(conn_, now);
+    }
+
     std::uint64_t close_code_from_peer() {
         ngtcp2_connection_close_error close;
         ngtcp2_conn_get_connection_close_error(conn_, &close);
