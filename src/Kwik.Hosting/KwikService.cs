@@ -59,6 +59,12 @@ public abstract class KwikService : BackgroundService
                 LoggerFactory = _loggerFactory,
             }),
             cancellationToken);
+        if (certificate.DeriveStatelessResetKey() is { } resetKey)
+        {
+            // Should the library not take it, clients of a server that died wait a little longer.
+            _ = QuicProvider.TrySetStatelessResetKey(resetKey);
+        }
+
         HostingLog.Listening(_log, Role, LocalEndPoint, Pin, _catalog.Root);
         await base.StartAsync(cancellationToken);
     }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Kwik.Sessions;
 
 namespace Kwik.Hosting;
 
@@ -32,5 +33,36 @@ internal sealed record ServerCertificate(X509Certificate2 Certificate, X509Certi
 
         all.RemoveAt(0);
         return new(X509Certificate2.CreateFromPemFile(path, options.CertificateKeyPath), all);
+    }
+
+    /// <summary>
+    /// A key for stateless resets that is the same each time the server starts with the same certificate, and that nobody can
+    /// know who does not have the private key. Null when the private key does not leave its store.
+    /// </summary>
+    public byte[]? DeriveStatelessResetKey()
+    {
+        using AsymmetricAlgorithm? key = Certificate.GetRSAPrivateKey() ?? (AsymmetricAlgorithm?)Certificate.GetECDsaPrivateKey();
+        byte[] secret;
+        try
+        {
+            secret = key?.ExportPkcs8PrivateKey() ?? [];
+        }
+        catch (CryptographicException)
+        {
+            // Not exportable: resets of this server then end with the process.
+            return null;
+        }
+
+        try
+        {
+            return secret.Length == 0
+                ? null
+                : HKDF.DeriveKey(
+                    HashAlgorithmName.SHA256, secret, QuicProvider.StatelessResetKeyLength, info: "kwik stateless reset"u8.ToArray());
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(secret);
+        }
     }
 }

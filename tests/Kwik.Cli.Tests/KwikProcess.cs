@@ -162,10 +162,13 @@ internal sealed class ServeProcess : IAsyncDisposable
 
     public string Url(string path) => $"kwik://{EndPoint}/{path}";
 
-    public static async Task<ServeProcess> StartAsync(string root, params string[] arguments)
+    public static Task<ServeProcess> StartAsync(string root, params string[] arguments) =>
+        StartAtAsync(new IPEndPoint(IPAddress.Loopback, 0), root, arguments);
+
+    public static async Task<ServeProcess> StartAtAsync(IPEndPoint listen, string root, params string[] arguments)
     {
         KwikProcess process = KwikProcess.Start(
-            root, ["serve", "--root", root, "--listen", "127.0.0.1:0", "--json", "--until-eof", "--cache", "none", .. arguments]);
+            root, ["serve", "--root", root, "--listen", $"{listen}", "--json", "--until-eof", "--cache", "none", .. arguments]);
         try
         {
             using JsonDocument ready = JsonDocument.Parse(await process.ReadLineAsync());

@@ -12,7 +12,8 @@ internal static unsafe class NativeQuicLibrary
     private const uint GitHashParameter = 0x01000008;
     private const int GitHashSize = 64;
 
-    // The function table is a structure of pointers; GetParam is the fifth.
+    // The function table is a structure of pointers.
+    private const int SetParamIndex = 3;
     private const int GetParamIndex = 4;
 
     /// <summary>
@@ -58,6 +59,31 @@ internal static unsafe class NativeQuicLibrary
 
         path = FindFile(openAddress);
         return true;
+    }
+
+    /// <summary>Sets a parameter of the whole library; false when it does not take it.</summary>
+    public static bool TrySetGlobal(nint handle, uint parameter, ReadOnlySpan<byte> value)
+    {
+        var open = (delegate* unmanaged[Cdecl]<uint, void***, int>)NativeLibrary.GetExport(handle, "MsQuicOpenVersion");
+        var close = (delegate* unmanaged[Cdecl]<void**, void>)NativeLibrary.GetExport(handle, "MsQuicClose");
+        void** table = null;
+        if (Failed(open(ApiVersion, &table)))
+        {
+            return false;
+        }
+
+        try
+        {
+            var setParam = (delegate* unmanaged[Cdecl]<void*, uint, uint, void*, int>)table[SetParamIndex];
+            fixed (byte* bytes = value)
+            {
+                return !Failed(setParam(null, parameter, (uint)value.Length, bytes));
+            }
+        }
+        finally
+        {
+            close(table);
+        }
     }
 
     private static string? ReadName(delegate* unmanaged[Cdecl]<void*, uint, uint*, void*, int> getParam)

@@ -23,7 +23,11 @@ public static class QuicProvider
     /// <summary>Where the bundled library lies, below the directory of the application.</summary>
     public const string BundledPath = "runtimes/linux-x64/native/" + LibraryName;
 
+    /// <summary>Length of the key of stateless resets, bytes: 32, as MsQuic has it.</summary>
+    public const int StatelessResetKeyLength = 32;
+
     private const string LibraryName = "libmsquic.so.2";
+    private const uint StatelessResetKeyParameter = 0x0100000B;
 
     // Success and failure are both final: System.Net.Quic looks for its library once in the life of a process.
     private static readonly Lazy<QuicLibrary> Loaded = new(Load);
@@ -40,6 +44,30 @@ public static class QuicProvider
     /// not accept it; the message says what to do.
     /// </exception>
     public static QuicLibrary EnsureLoaded() => Loaded.Value;
+
+    /// <summary>
+    /// Gives the library the key of its stateless resets (RFC 9000, 10.3) in place of the random one that it starts with. A
+    /// server that is started again with the key it had before ends the connections of its former life at their first packet;
+    /// otherwise each client waits for its own timeout. The key is the whole process' and must be as secret as a private
+    /// key: who has it can end connections whose packets he sees. To be called when a listener or a connection is open, and
+    /// before what is accepted is to be protected; later calls replace the key.
+    /// </summary>
+    /// <param name="key">Exactly <see cref="StatelessResetKeyLength"/> bytes.</param>
+    /// <returns>False when the library does not take it, and on other systems than Linux: the random key stays.</returns>
+    /// <exception cref="ArgumentException">The key has another length.</exception>
+    /// <exception cref="KwikException">As <see cref="EnsureLoaded"/>.</exception>
+    public static bool TrySetStatelessResetKey(ReadOnlySpan<byte> key)
+    {
+        if (key.Length != StatelessResetKeyLength)
+        {
+            throw new ArgumentException($"The key has {StatelessResetKeyLength} bytes, not {key.Length}.", nameof(key));
+        }
+
+        EnsureLoaded();
+        return OperatingSystem.IsLinux()
+            && NativeLibrary.TryLoad(LibraryName, typeof(QuicConnection).Assembly, null, out nint handle)
+            && NativeQuicLibrary.TrySetGlobal(handle, StatelessResetKeyParameter, key);
+    }
 
     private static QuicLibrary Load()
     {
