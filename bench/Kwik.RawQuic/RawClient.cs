@@ -8,31 +8,20 @@ using System.Security.Cryptography;
 
 namespace Kwik.RawQuic;
 
-/// <summary>The figures of one run; times in seconds, but the echoes' in microseconds.</summary>
-internal sealed record Measurement(
-    long Bytes,
-    double Seconds,
-    double ClientCpu,
-    double ServerCpu,
-    int Echoes,
-    double EchoP50,
-    double EchoP99);
-
-/// <summary>The measuring side.</summary>
+/// <summary>The measuring side: one stream, and the connection for everything else.</summary>
 internal static class RawClient
 {
-    // Long enough for the compiler's second tier and for the congestion window.
-    private static readonly Workload WarmUp = new(TimeSpan.FromSeconds(1), null, 1_000);
-
-    /// <summary>Connects to the address line of a server, warms up, and measures once.</summary>
-    public static async Task<Measurement> MeasureAsync(string address, Workload workload)
+    /// <summary>Connects to the address line of a server.</summary>
+    public static ValueTask<QuicConnection> ConnectAsync(string address)
     {
         string[] parts = address.Split(' ');
-        await using QuicConnection connection = await QuicConnection.ConnectAsync(new QuicClientConnectionOptions
+        return QuicConnection.ConnectAsync(new QuicClientConnectionOptions
         {
             RemoteEndPoint = new IPEndPoint(IPAddress.Loopback, int.Parse(parts[0], CultureInfo.InvariantCulture)),
             DefaultStreamErrorCode = 1,
             DefaultCloseErrorCode = 0,
+            // Memory is asked for connections that are idle for longer than the default.
+            IdleTimeout = TimeSpan.FromMinutes(5),
             ClientAuthenticationOptions = new SslClientAuthenticationOptions
             {
                 ApplicationProtocols = [Wire.Protocol],
@@ -42,47 +31,58 @@ internal static class RawClient
                     certificate?.GetCertHashString(HashAlgorithmName.SHA256) == parts[1],
             },
         });
-        await WriteBulkAsync(connection, WarmUp);
-        Measurement measured = await WriteBulkAsync(connection, workload);
-        await EchoAsync(connection, WarmUp.Echoes);
-        double[] echoes = await EchoAsync(connection, workload.Echoes);
-        await connection.CloseAsync(0);
-        return measured with { Echoes = echoes.Length, EchoP50 = Percentile(echoes, 0.50), EchoP99 = Percentile(echoes, 0.99) };
     }
 
-    /// <summary>From the first write until the server has read the last byte and said so.</summary>
-    private static async Task<Measurement> WriteBulkAsync(QuicConnection connection, Workload workload)
+    /// <summary>Writes for a time, and then waits until the server has read the last byte and said so. Returns the bytes.</summary>
+    public static async Task<long> WriteBulkAsync(QuicConnection connection, TimeSpan duration)
     {
         await using QuicStream stream = await connection.OpenOutboundStreamAsync(QuicStreamType.Bidirectional);
         await stream.WriteAsync(new byte[] { Wire.Bulk });
         var chunk = new byte[Wire.BulkSize];
         Random.Shared.NextBytes(chunk);
-        TimeSpan cpu = Wire.ProcessorTime();
         long start = Stopwatch.GetTimestamp();
         long sent = 0;
-        while (workload.Bytes is long limit ? sent < limit : Stopwatch.GetElapsedTime(start) < workload.Duration)
+        while (Stopwatch.GetElapsedTime(start) < duration)
         {
-            int size = (int)Math.Min(chunk.Length, (workload.Bytes ?? long.MaxValue) - sent);
-            await stream.WriteAsync(chunk.AsMemory(0, size));
-            sent += size;
+            await stream.WriteAsync(chunk);
+            sent += chunk.Length;
         }
 
         stream.CompleteWrites();
         var report = new byte[Wire.ReportSize];
         await stream.ReadExactlyAsync(report);
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         long received = BinaryPrimitives.ReadInt64LittleEndian(report);
-        if (received != sent)
-        {
-            throw new InvalidDataException($"{sent} bytes were sent, {received} were received.");
-        }
+        return received == sent ? sent : throw new InvalidDataException($"{sent} bytes were sent, {received} were received.");
+    }
 
-        double serverCpu = TimeSpan.FromTicks(BinaryPrimitives.ReadInt64LittleEndian(report.AsSpan(8))).TotalSeconds;
-        return new Measurement(sent, seconds, (Wire.ProcessorTime() - cpu).TotalSeconds, serverCpu, 0, 0, 0);
+    /// <summary>Requests of 100 bytes, each on a stream of its own, so many at a time. Returns how many were answered.</summary>
+    public static async Task<long> RequestAsync(QuicConnection connection, int atOnce, TimeSpan duration)
+    {
+        long start = Stopwatch.GetTimestamp();
+        long[] answered = await Task.WhenAll(Enumerable.Range(0, atOnce).Select(async _ =>
+        {
+            var request = new byte[100];
+            request[0] = Wire.Request;
+            var answer = new byte[Wire.EchoSize];
+            long count = 0;
+            for (; Stopwatch.GetElapsedTime(start) < duration; count++)
+            {
+                await using QuicStream stream = await connection.OpenOutboundStreamAsync(QuicStreamType.Bidirectional);
+                await stream.WriteAsync(request, completeWrites: true);
+                await stream.ReadExactlyAsync(answer);
+                if (await stream.ReadAsync(request) != 0)
+                {
+                    throw new InvalidDataException("An answer is too long.");
+                }
+            }
+
+            return count;
+        }));
+        return answered.Sum();
     }
 
     /// <summary>The round trip of every message, in microseconds, sorted.</summary>
-    private static async Task<double[]> EchoAsync(QuicConnection connection, int count)
+    public static async Task<double[]> EchoAsync(QuicConnection connection, int count)
     {
         await using QuicStream stream = await connection.OpenOutboundStreamAsync(QuicStreamType.Bidirectional);
         await stream.WriteAsync(new byte[] { Wire.Echo });
@@ -102,6 +102,12 @@ internal static class RawClient
         return times;
     }
 
-    private static double Percentile(double[] sorted, double share) =>
-        sorted[Math.Min(sorted.Length - 1, (int)(share * sorted.Length))];
+    /// <summary>Opens a stream on which nothing more happens, once the server has it too.</summary>
+    public static async Task<QuicStream> OpenIdleAsync(QuicConnection connection)
+    {
+        QuicStream stream = await connection.OpenOutboundStreamAsync(QuicStreamType.Bidirectional);
+        await stream.WriteAsync(new byte[] { Wire.Idle });
+        await stream.ReadExactlyAsync(new byte[1]);
+        return stream;
+    }
 }

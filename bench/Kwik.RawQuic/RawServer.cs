@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Net;
 using System.Net.Quic;
 using System.Net.Security;
@@ -7,10 +8,13 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace Kwik.RawQuic;
 
-/// <summary>The other process: accepts one client after the other until its input ends.</summary>
+/// <summary>The other process: serves all clients until its input ends, and answers each line of it with its memory.</summary>
 internal static class RawServer
 {
-    /// <summary>Writes one line, "PORT SHA256-OF-THE-CERTIFICATE", and serves until <paramref name="input"/> ends.</summary>
+    /// <summary>
+    /// Writes one line, "PORT SHA256-OF-THE-CERTIFICATE", serves until <paramref name="input"/> ends, and answers each line of
+    /// it with its resident bytes.
+    /// </summary>
     public static async Task RunAsync(TextReader input, TextWriter output)
     {
         using X509Certificate2 certificate = MakeCertificate();
@@ -18,10 +22,12 @@ internal static class RawServer
         {
             ListenEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
             ApplicationProtocols = [Wire.Protocol],
+            ListenBacklog = 1_000,
             ConnectionOptionsCallback = (_, _, _) => ValueTask.FromResult(new QuicServerConnectionOptions
             {
                 DefaultStreamErrorCode = 1,
                 DefaultCloseErrorCode = 1,
+                MaxInboundBidirectionalStreams = Wire.MaxStreams,
                 ServerAuthenticationOptions = new SslServerAuthenticationOptions
                 {
                     ApplicationProtocols = [Wire.Protocol],
@@ -33,22 +39,35 @@ internal static class RawServer
         await output.FlushAsync();
 
         Task serving = ServeAsync(listener);
-        await Task.WhenAny(input.ReadToEndAsync(), serving);
+        await Task.WhenAny(AnswerAsync(input, output), serving);
+    }
+
+    private static async Task AnswerAsync(TextReader input, TextWriter output)
+    {
+        while (await input.ReadLineAsync() is not null)
+        {
+            await output.WriteLineAsync(Wire.ResidentBytes().ToString(CultureInfo.InvariantCulture));
+            await output.FlushAsync();
+        }
     }
 
     private static async Task ServeAsync(QuicListener listener)
     {
         while (true)
         {
-            await using QuicConnection connection = await listener.AcceptConnectionAsync();
+            _ = ServeAsync(await listener.AcceptConnectionAsync());
+        }
+    }
+
+    private static async Task ServeAsync(QuicConnection connection)
+    {
+        await using (connection)
+        {
             try
             {
                 while (true)
                 {
-                    await using QuicStream stream = await connection.AcceptInboundStreamAsync();
-                    var kind = new byte[1];
-                    await stream.ReadExactlyAsync(kind);
-                    await (kind[0] == Wire.Bulk ? ReadBulkAsync(stream) : EchoAsync(stream));
+                    _ = ServeAsync(await connection.AcceptInboundStreamAsync());
                 }
             }
             catch (QuicException e) when (e.QuicError == QuicError.ConnectionAborted)
@@ -58,10 +77,32 @@ internal static class RawServer
         }
     }
 
+    private static async Task ServeAsync(QuicStream stream)
+    {
+        await using (stream)
+        {
+            try
+            {
+                var kind = new byte[1];
+                await stream.ReadExactlyAsync(kind);
+                await (kind[0] switch
+                {
+                    Wire.Bulk => ReadBulkAsync(stream),
+                    Wire.Request => AnswerRequestAsync(stream),
+                    Wire.Idle => IdleAsync(stream),
+                    _ => EchoAsync(stream),
+                });
+            }
+            catch (Exception e) when (e is QuicException { QuicError: QuicError.ConnectionAborted or QuicError.StreamAborted } or EndOfStreamException)
+            {
+                // The client is done.
+            }
+        }
+    }
+
     private static async Task ReadBulkAsync(QuicStream stream)
     {
         var buffer = new byte[Wire.BulkSize];
-        TimeSpan before = Wire.ProcessorTime();
         long bytes = 0;
         for (int read; (read = await stream.ReadAsync(buffer)) > 0;)
         {
@@ -70,7 +111,6 @@ internal static class RawServer
 
         var report = new byte[Wire.ReportSize];
         BinaryPrimitives.WriteInt64LittleEndian(report, bytes);
-        BinaryPrimitives.WriteInt64LittleEndian(report.AsSpan(8), (Wire.ProcessorTime() - before).Ticks);
         await stream.WriteAsync(report, completeWrites: true);
         await stream.WritesClosed;
     }
@@ -84,6 +124,27 @@ internal static class RawServer
         }
 
         stream.CompleteWrites();
+    }
+
+    private static async Task AnswerRequestAsync(QuicStream stream)
+    {
+        var buffer = new byte[Wire.EchoSize];
+        while (await stream.ReadAsync(buffer) > 0)
+        {
+            // To the end of the request.
+        }
+
+        await stream.WriteAsync(buffer, completeWrites: true);
+    }
+
+    private static async Task IdleAsync(QuicStream stream)
+    {
+        var one = new byte[1];
+        await stream.WriteAsync(one);
+        if (await stream.ReadAsync(one) > 0)
+        {
+            throw new InvalidDataException("The stream was to be idle.");
+        }
     }
 
     private static X509Certificate2 MakeCertificate()
