@@ -1,7 +1,6 @@
 #include "binding.h"
 
 #include <gnutls/crypto.h>
-#include <ngtcp2/ngtcp2.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +9,7 @@
 
 #include "connection.h"
 #include "listener.h"
+#include "quic_api.h"
 #include "wire.h"
 
 namespace kwik {

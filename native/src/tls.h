@@ -10,8 +10,6 @@
 #pragma once
 
 #include <gnutls/gnutls.h>
-#include <ngtcp2/ngtcp2.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <cstdint>
 #include <memory>
@@ -20,6 +18,7 @@
 #include <vector>
 
 #include "credential.h"
+#include "quic_api.h"
 
 namespace kwik {
 

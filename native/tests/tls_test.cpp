@@ -116,7 +116,7 @@ TEST_F(Tls, Pause_HoldsWhenTheHandshakeIsTriedAgain) {
     run();
     for (Endpoint* side : {&client_, &server_}) {
         ASSERT_TRUE(side->tls().certificate_pending());
-        for (int i = 0; i < 3; ++i) EXPECT_EQ(ngtcp2_crypto_read_write_crypto_data(side->conn(), NGTCP2_CRYPTO_LEVEL_HANDSHAKE, nullptr, 0), 0);
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(ngtcp2_crypto_read_write_crypto_data(side->conn(), NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE, nullptr, 0), 0);
         side->read_unknown_version(++now_);
         EXPECT_TRUE(side->tls().certificate_pending());
         EXPECT_EQ(side->completed, 0);
