@@ -1,4 +1,4 @@
-// ngtcp2's API, as version 1 has it, on every version that this library is built with: 0.12.1 and 1.0 up.
+// ngtcp2's API, as version 1 has it, on every version that this library is built with: 0.12.1, and 1.x from 1.3 on.
 //
 // All other sources include this instead of ngtcp2's headers and use the names of version 1; nothing outside of this file asks for the version. The first half names for 0.12 what it
 // calls otherwise, so it can be deleted with the support of it. The second half, in our namespace, is for what no other name can bridge.
@@ -13,7 +13,7 @@
 
 #define KWIK_NGTCP2_0_12 (NGTCP2_VERSION_NUM == 0x000c01)
 
-static_assert(KWIK_NGTCP2_0_12 || (NGTCP2_VERSION_NUM >= 0x010000 && NGTCP2_VERSION_NUM < 0x020000), "compare ngtcp2's headers with this file before you allow another version");
+static_assert(KWIK_NGTCP2_0_12 || (NGTCP2_VERSION_NUM >= 0x010300 && NGTCP2_VERSION_NUM < 0x020000), "compare ngtcp2's headers with this file before you allow another version");
 
 #if KWIK_NGTCP2_0_12
 
@@ -142,7 +142,7 @@ inline constexpr ngtcp2_recv_new_token recv_new_token_callback = function;
 // ---------------------------------------------------------------------------------------------------- behaviour
 
 // Whether a RESET_STREAM that comes before anything else of its stream opens it, as any other frame does.
-inline constexpr bool reset_opens_stream = NGTCP2_VERSION_NUM >= 0x010300;
+inline constexpr bool reset_opens_stream = !KWIK_NGTCP2_0_12;
 
 // What ngtcp2_conn_update_pkt_tx_time is to be told by a connection that does not want to be paced. 0.12 sums up what was sent until it is told a time; told one long past, it starts
 // afresh and allows the next packet at once. Version 1 insists on times that do not go back. It needs no such trick: below 2 ms its pacing is fine enough, and it takes into account
