@@ -1,4 +1,4 @@
-// ngtcp2's API, as version 1 has it, on every version that this library is built with: 0.12.1, and 1.x from 1.3 on.
+// ngtcp2's API, as version 1 has it, on every version that this library is built with: 0.12.1, and 1.x from 1.11 on.
 //
 // All other sources include this instead of ngtcp2's headers and use the names of version 1; nothing outside of this file asks for the version. The first half names for 0.12 what it
 // calls otherwise, so it can be deleted with the support of it. The second half, in our namespace, is for what no other name can bridge.
@@ -13,7 +13,7 @@
 
 #define KWIK_NGTCP2_0_12 (NGTCP2_VERSION_NUM == 0x000c01)
 
-static_assert(KWIK_NGTCP2_0_12 || (NGTCP2_VERSION_NUM >= 0x010300 && NGTCP2_VERSION_NUM < 0x020000), "compare ngtcp2's headers with this file before you allow another version");
+static_assert(KWIK_NGTCP2_0_12 || (NGTCP2_VERSION_NUM >= 0x010b00 && NGTCP2_VERSION_NUM < 0x020000), "compare ngtcp2's headers with this file before you allow another version");
 
 #if KWIK_NGTCP2_0_12
 
