@@ -9,6 +9,7 @@
 #include "half_open.h"
 #include "library.h"
 #include "listener.h"
+#include "quic_api.h"
 #include "stream.h"
 #include "tls.h"
 #include "tokens.h"
@@ -93,7 +94,7 @@ Status set_param(HandlePointer pointer, std::uint32_t param, std::uint32_t lengt
 Status get_global(std::uint32_t param, std::uint32_t* length, void* out) noexcept {
     // The version whose behaviour this library has; .NET wants 2.4.8 at least.
     static constexpr std::uint32_t version[4] = {2, 5, 0, 0};
-    static constexpr char hash[64] = "kwik-ngtcp2-0.12.1";
+    static constexpr char hash[64] = "kwik-ngtcp2-" NGTCP2_VERSION;
     static constexpr std::uint32_t provider = abi::provider_openssl;  // .NET then passes portable certificates (PKCS#12, DER).
     switch (param) {
     case abi::param_global_version: return copy_out(version, sizeof version, length, out);

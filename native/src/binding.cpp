@@ -1,8 +1,6 @@
 #include "binding.h"
 
 #include <gnutls/crypto.h>
-#include <ngtcp2/ngtcp2.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +10,7 @@
 #include "connection.h"
 #include "half_open.h"
 #include "listener.h"
+#include "quic_api.h"
 #include "tokens.h"
 #include "wire.h"
 

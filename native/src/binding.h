@@ -1,8 +1,6 @@
 // A bound UDP socket that many server connections share, and the listeners on it.
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
 #include <cstdint>
 #include <mutex>
 #include <span>
@@ -10,6 +8,7 @@
 
 #include "library.h"
 #include "object.h"
+#include "quic_api.h"
 #include "udp.h"
 
 namespace kwik {

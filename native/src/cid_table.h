@@ -1,12 +1,12 @@
 // Connection ids: how they are made, which worker they belong to, and which connection of that worker.
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
 #include <unordered_map>
+
+#include "quic_api.h"
 
 namespace kwik {
 

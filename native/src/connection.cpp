@@ -153,7 +153,7 @@ void Connection::configure(Configuration& configuration) noexcept {
     tls_->attach(quic_);
     tls_->capture_secrets(secrets_);
     const std::vector<std::uint8_t> hello = std::exchange(hello_, {});
-    if (const int rv = on_crypto_data(NGTCP2_CRYPTO_LEVEL_INITIAL, 0, hello)) {
+    if (const int rv = on_crypto_data(NGTCP2_ENCRYPTION_LEVEL_INITIAL, 0, hello)) {
         end(cause_of(rv));
         return;
     }
@@ -170,7 +170,7 @@ void Connection::finish_validation(bool accept, std::uint32_t alert) noexcept {
     // ngtcp2 notices a handshake that completed outside of read_pkt only when it reads the next packet, and not at all if it writes first.
     std::vector<ngtcp2_cid> ids;
     try {
-        ids.resize(ngtcp2_conn_get_num_scid(quic_));
+        ids.resize(ngtcp2_conn_get_scid(quic_, nullptr));
     } catch (const std::bad_alloc&) {
         end(EndCause::library_error(NGTCP2_ERR_NOMEM));
         return;

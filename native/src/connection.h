@@ -8,8 +8,6 @@
 // call of ngtcp2: its callbacks record, and deliver() reports afterwards.
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -23,6 +21,7 @@
 #include "configuration.h"
 #include "end_cause.h"
 #include "half_open.h"
+#include "quic_api.h"
 #include "stream.h"
 #include "tls.h"
 #include "wire.h"
@@ -110,7 +109,7 @@ private:
     static void fill_params(ngtcp2_transport_params& params, const TransportSettings& settings) noexcept;
     void fill_settings(ngtcp2_settings& settings) noexcept;
     ngtcp2_path path() noexcept;
-    int on_crypto_data(ngtcp2_crypto_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept;
+    int on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept;
     int on_stream_open(std::int64_t id) noexcept;
     void stop_sending(std::int64_t stream, std::uint64_t error) noexcept override;
     void stream_fin(std::int64_t stream) noexcept override;

@@ -248,7 +248,7 @@ void Connection::open_waiting(int kind) noexcept {
         waiting.pop_front();
         next_id_[kind] = id + 4;
         if (user_data == nullptr) {
-            (void)ngtcp2_conn_shutdown_stream(quic_, id, stream->cancel_error());
+            (void)ngtcp2_conn_shutdown_stream(quic_, 0, id, stream->cancel_error());
             continue;
         }
         try {
@@ -370,12 +370,13 @@ ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp
 
 void Connection::flush() noexcept {
     if (!send_unsent()) return;
-    ngtcp2_conn_stat stat;
-    ngtcp2_conn_get_conn_stat(quic_, &stat);
-    send_budget_.store(std::clamp(2 * stat.cwnd, min_send_budget, max_send_budget), std::memory_order_relaxed);
-    round_trip_ = stat.smoothed_rtt;
-    const bool paced = stat.first_rtt_sample_ts != UINT64_MAX && stat.min_rtt >= paced_from_rtt;
-    const std::size_t quantum = paced ? std::clamp(ngtcp2_conn_get_send_quantum(quic_), stat.max_tx_udp_payload_size, UdpSocket::max_batch_bytes) : UdpSocket::max_batch_bytes;
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(quic_, &info);
+    send_budget_.store(std::clamp(2 * info.cwnd, min_send_budget, max_send_budget), std::memory_order_relaxed);
+    round_trip_ = info.smoothed_rtt;
+    const bool paced = info.min_rtt != UINT64_MAX && info.min_rtt >= paced_from_rtt;
+    const std::size_t smallest = ngtcp2_conn_get_path_max_tx_udp_payload_size(quic_);
+    const std::size_t quantum = paced ? std::clamp(ngtcp2_conn_get_send_quantum(quic_), smallest, UdpSocket::max_batch_bytes) : UdpSocket::max_batch_bytes;
     const std::size_t packet = ngtcp2_conn_get_max_tx_udp_payload_size(quic_);
 
     ngtcp2_path_storage path, next_path;
@@ -430,10 +431,9 @@ void Connection::flush() noexcept {
     }
     if (carried > 0 && !send_batch({batch_memory, carried}, carried, path.path)) return;
     if (paced) return;
-    // ngtcp2 sums up what was sent until it is told the time. Told a time long past, it starts afresh and allows the next packet at once; its pacing timer, then past too, is cleared by
-    // handle_expiry, which may find another timer due and want to write again.
+    // Not paced: see unpaced_tx_time. The pacing timer, then past, is cleared by handle_expiry, which may find another timer due and want to write again.
     const bool due = ngtcp2_conn_get_expiry(quic_) <= worker_.now();
-    ngtcp2_conn_update_pkt_tx_time(quic_, 1);
+    ngtcp2_conn_update_pkt_tx_time(quic_, unpaced_tx_time(worker_.now()));
     if (const int rv = handle_expiry()) {
         end(EndCause::library_error(rv));
         return;
@@ -442,10 +442,10 @@ void Connection::flush() noexcept {
 }
 
 void Connection::write_close(bool application, std::uint64_t code) noexcept {
-    ngtcp2_connection_close_error error;
-    ngtcp2_connection_close_error_default(&error);
-    if (application) ngtcp2_connection_close_error_set_application_error(&error, code, nullptr, 0);
-    else ngtcp2_connection_close_error_set_transport_error(&error, code, nullptr, 0);
+    ngtcp2_ccerr error;
+    ngtcp2_ccerr_default(&error);
+    if (application) ngtcp2_ccerr_set_application_error(&error, code, nullptr, 0);
+    else ngtcp2_ccerr_set_transport_error(&error, code, nullptr, 0);
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
     ngtcp2_pkt_info info;

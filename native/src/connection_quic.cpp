@@ -1,6 +1,5 @@
 // Making ngtcp2's connection, and what ngtcp2 calls back. Nothing here runs application code.
 #include <gnutls/crypto.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <cstring>
 #include <new>
@@ -38,7 +37,7 @@ struct Quic {
         return rv;
     }
 
-    static int crypto_data(ngtcp2_conn*, ngtcp2_crypto_level level, std::uint64_t offset, const std::uint8_t* data, std::size_t length, void* user_data) {
+    static int crypto_data(ngtcp2_conn*, ngtcp2_encryption_level level, std::uint64_t offset, const std::uint8_t* data, std::size_t length, void* user_data) {
         return of(user_data).on_crypto_data(level, offset, {data, length});
     }
 
@@ -101,7 +100,7 @@ struct Quic {
         return 0;
     }
 
-    static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path, ngtcp2_path_validation_result result, void* user_data) {
+    static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path, const ngtcp2_path*, ngtcp2_path_validation_result result, void* user_data) {
         // A client behind a NAT may come from another port than before.
         Connection& connection = of(user_data);
         if (!connection.server_ || result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS || path->remote.addrlen > sizeof(Address)) return 0;
@@ -146,7 +145,7 @@ void Connection::fill_callbacks(ngtcp2_callbacks& c) noexcept {
     c.remove_connection_id = Quic::remove_connection_id;
     c.recv_stateless_reset = Quic::stateless_reset;
     c.update_key = ngtcp2_crypto_update_key_cb;
-    c.path_validation = Quic::path_validated;
+    c.path_validation = path_validation_callback<Quic::path_validated>;
     c.stream_reset = Quic::stream_reset;
     c.extend_max_stream_data = Quic::stream_unblocked;
     c.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
@@ -204,11 +203,11 @@ bool Connection::make_server(const ngtcp2_pkt_hd& header, const ngtcp2_cid* orig
     fill_settings(settings);
     ngtcp2_transport_params_default(&params);
     fill_params(params, TransportSettings());
-    params.original_dcid = original != nullptr ? *original : header.dcid;
+    set_original_dcid(params, original != nullptr ? *original : header.dcid);
     if (original != nullptr) {
         params.retry_scid = header.dcid;
         params.retry_scid_present = 1;
-        settings.token = header.token;
+        set_token(settings, token_of(header), NGTCP2_TOKEN_TYPE_RETRY);
     }
     ngtcp2_cid source;
     worker_.connections().generate(source);
@@ -263,9 +262,8 @@ void Connection::receive(std::span<const std::uint8_t> datagram, const Address& 
             end(EndCause::stateless_reset());
             break;
         }
-        ngtcp2_connection_close_error error;
-        ngtcp2_conn_get_connection_close_error(quic_, &error);
-        end(error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION ? EndCause::peer_application(error.error_code) : EndCause::peer_transport(error.error_code));
+        const ngtcp2_ccerr error = close_error_of(quic_);
+        end(error.type == NGTCP2_CCERR_TYPE_APPLICATION ? EndCause::peer_application(error.error_code) : EndCause::peer_transport(error.error_code));
         break;
     }
     case NGTCP2_ERR_RETRY: {
@@ -281,11 +279,13 @@ void Connection::receive(std::span<const std::uint8_t> datagram, const Address& 
     }
 }
 
-int Connection::on_crypto_data(ngtcp2_crypto_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept {
+int Connection::on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept {
     // Nobody would read what follows the handshake (session tickets), so nothing may store it.
     if (level == NGTCP2_CRYPTO_LEVEL_APPLICATION) return 0;
     const auto pass_on = [&] { return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this); };
     if (tls_) return Ngtcp2Guard::run(pass_on, NGTCP2_ERR_CALLBACK_FAILURE);
+    if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT) return 0;
+    if (tls_) return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this);
     try {
         if (hello_.size() + bytes.size() > max_client_hello) return NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED;
         hello_.insert(hello_.end(), bytes.begin(), bytes.end());
@@ -319,7 +319,8 @@ void Connection::stream_fin(std::int64_t stream) noexcept {
 }
 
 void Connection::reset_stream(std::int64_t stream, std::uint64_t error, std::uint64_t final_size, std::size_t offset, std::size_t length) noexcept {
-    // ngtcp2 makes no stream for a RESET_STREAM that comes first, so the application would never see it and a bidirectional one could not be answered. Shown as an empty end it makes one.
+    if (reset_opens_stream) return;
+    // ngtcp2 0.12 makes no stream for a RESET_STREAM that comes first, so the application would never see it and a bidirectional one could not be answered. Shown as an empty end it makes one.
     const bool ours = (stream & 1) == (server_ ? 1 : 0);
     if (ours || streams_.count(stream) != 0 || ngtcp2_conn_find_stream(quic_, stream) != nullptr) return;
     try {

@@ -1,6 +1,6 @@
 #include "end_cause.h"
 
-#include <ngtcp2/ngtcp2.h>
+#include "quic_api.h"
 
 namespace kwik {
 

@@ -1,12 +1,11 @@
-// Three functions of ngtcp2 that its header does not show. They are why the library is linked statically: they exist, with these signatures, in the archive of exactly this version.
+// Three functions of ngtcp2 that its header does not show. They are why the library is linked statically: they exist, with these signatures, in the archives of 0.12.1 and of 1.11 to 1.25.
 //
 // ngtcp2 0.12.1 closes a stream when both directions are finished and our last byte was acknowledged, and it never sees the latter on a one-way stream of the peer: such streams stay in
 // memory, 400 bytes each and more, as long as the connection. Closing them by hand is the remedy; it runs ngtcp2's own close with all its bookkeeping.
+// Version 1 closes them itself, but for those that a RESET_STREAM opened.
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
-static_assert(NGTCP2_VERSION_NUM == 0x000c01, "check these declarations against lib/ngtcp2_conn.h and lib/ngtcp2_strm.h of the new version");
+#include "quic_api.h"
 
 extern "C" {
 struct ngtcp2_strm;

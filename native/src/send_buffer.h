@@ -7,8 +7,6 @@
 //   acknowledged <= sent <= copied <= posted        (offsets in the stream)
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -17,6 +15,7 @@
 
 #include "abi.h"
 #include "buffer_pool.h"
+#include "quic_api.h"
 
 namespace kwik {
 

@@ -125,8 +125,8 @@ void Stream::on_opened(std::int64_t id) noexcept {
     shown_id_.store(id, std::memory_order_release);
     opened_ = true;
     // What was aborted while waiting is aborted for the peer now.
-    if (send_ == Send::done) (void)ngtcp2_conn_shutdown_stream_write(connection_->quic(), id_, abort_error_);
-    if (receive_ == Receive::done) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), id_, abort_error_);
+    if (send_ == Send::done) (void)ngtcp2_conn_shutdown_stream_write(connection_->quic(), 0, id_, abort_error_);
+    if (receive_ == Receive::done) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, abort_error_);
     queue_to_send();
     if (!started_) return;  // START_COMPLETE says it.
     if ((start_flags_ & abi::start_indicate_accept) != 0) {
@@ -260,7 +260,7 @@ void Stream::abort_send(std::uint64_t error, bool by_peer) noexcept {
     abort_error_ = error;
     // A STOP_SENDING was answered with a RESET_STREAM by ngtcp2 itself.
     if (!by_peer && opened_ && !quic_closed_ && !connection_->ended()) {
-        (void)ngtcp2_conn_shutdown_stream_write(connection_->quic(), id_, error);
+        (void)ngtcp2_conn_shutdown_stream_write(connection_->quic(), 0, id_, error);
         connection_->schedule();
     }
     complete_sends(true);
@@ -275,7 +275,7 @@ void Stream::abort_receive(std::uint64_t error) noexcept {
     const std::uint64_t dropped = incoming_.clear();
     if (connection_->ended()) return;
     ngtcp2_conn_extend_max_offset(connection_->quic(), dropped);
-    if (opened_ && !quic_closed_) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), id_, error);
+    if (opened_ && !quic_closed_) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, error);
     connection_->schedule();
 }
 
@@ -411,7 +411,7 @@ void Stream::deliver() noexcept {
             receive_ = Receive::done;
             ngtcp2_conn_extend_max_offset(connection_->quic(), incoming_.clear());
             // Gives back the window of the bytes that will never come; the STOP_SENDING that goes with it says nothing new.
-            if (early_reset_ && !quic_closed_) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), id_, reset_error_);
+            if (early_reset_ && !quic_closed_) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, reset_error_);
             abi::StreamEvent event{};
             event.type = abi::StreamEvent::peer_send_aborted;
             event.aborted.error = reset_error_;

@@ -179,7 +179,7 @@ int TlsSession::resume_validation(bool accept, std::uint32_t alert) noexcept {
         return NGTCP2_ERR_CRYPTO;
     }
     state_ = CertificateState::accepted;
-    if (ngtcp2_crypto_read_write_crypto_data(conn_, NGTCP2_CRYPTO_LEVEL_HANDSHAKE, nullptr, 0) == 0) return 0;
+    if (ngtcp2_crypto_read_write_crypto_data(conn_, NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE, nullptr, 0) == 0) return 0;
     const int error = ngtcp2_conn_get_tls_error(conn_);
     return error != 0 ? error : NGTCP2_ERR_CRYPTO;
 }

@@ -10,8 +10,6 @@
 #pragma once
 
 #include <gnutls/gnutls.h>
-#include <ngtcp2/ngtcp2.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <cstdint>
 #include <memory>
@@ -20,6 +18,7 @@
 #include <vector>
 
 #include "credential.h"
+#include "quic_api.h"
 
 namespace kwik {
 
@@ -98,7 +97,7 @@ public:
     void release_peer_certificate() noexcept { peer_ = {}; }
 
     // The application's answer, once, in the state pending (otherwise nothing happens and the result is 0). Not inside an ngtcp2 call.
-    // Accepted: the handshake continues with the bytes that came meanwhile. ngtcp2 0.12.1 loses the handshake_completed callback if it writes first, so after a 0 the next call on
+    // Accepted: the handshake continues with the bytes that came meanwhile. ngtcp2 loses the handshake_completed callback (1.x: crashes) if it writes first, so after a 0 the next call on
     // the connection must be ngtcp2_conn_read_pkt with a packet from write_unknown_version_packet, on the connection's current path.
     // Rejected: `alert` is what the peer is told; values above 255 count as bad_certificate (42).
     // Returns 0, or an ngtcp2 error to treat as ngtcp2_conn_read_pkt's: NGTCP2_ERR_CRYPTO with ngtcp2_conn_get_tls_alert(conn) set after a rejection and after a TLS failure.

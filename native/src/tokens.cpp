@@ -1,13 +1,13 @@
 #include "tokens.h"
 
 #include <gnutls/crypto.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <algorithm>
 #include <array>
 #include <mutex>
 
 #include "cid_table.h"
+#include "quic_api.h"
 
 namespace kwik {
 
@@ -64,10 +64,14 @@ std::span<const std::uint8_t> Tokens::write_retry(std::span<std::uint8_t> out, c
     return written < 0 ? std::span<const std::uint8_t>() : out.first(static_cast<std::size_t>(written));
 }
 
-bool Tokens::is_retry(const ngtcp2_pkt_hd& header) noexcept { return header.token.len > 0 && header.token.base[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY; }
+bool Tokens::is_retry(const ngtcp2_pkt_hd& header) noexcept {
+    const auto token = token_of(header);
+    return !token.empty() && token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY;
+}
 
 bool Tokens::validate_retry(const ngtcp2_pkt_hd& header, const Address& client, std::uint64_t now, ngtcp2_cid& original) noexcept {
-    return is_retry(header) && ngtcp2_crypto_verify_retry_token(&original, header.token.base, header.token.len, retry_key().data(), retry_key().size(), header.version, &client.base,
+    const auto token = token_of(header);
+    return is_retry(header) && ngtcp2_crypto_verify_retry_token(&original, token.data(), token.size(), retry_key().data(), retry_key().size(), header.version, &client.base,
                                                                 client.length(), &header.dcid, retry_valid_for, now) == 0;
 }
 

@@ -4,12 +4,11 @@
 // the key it had before ends the connections of its former life at their first packet, instead of leaving the clients to their timeouts.
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
 #include <cstdint>
 #include <span>
 
 #include "address.h"
+#include "quic_api.h"
 
 namespace kwik {
 

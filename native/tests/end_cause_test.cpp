@@ -1,7 +1,8 @@
 #include "end_cause.h"
 
 #include <gtest/gtest.h>
-#include <ngtcp2/ngtcp2.h>
+
+#include "quic_api.h"
 
 namespace kwik {
 namespace {

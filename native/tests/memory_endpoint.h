@@ -4,8 +4,6 @@
 #include <gnutls/crypto.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <ngtcp2/ngtcp2.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <array>
 #include <cstring>
@@ -17,6 +15,7 @@
 #include <utility>
 
 #include "pki.h"
+#include "quic_api.h"
 #include "tls.h"
 #include "wire.h"
 
@@ -70,10 +69,10 @@ public:
             if (size < 0) error = static_cast<int>(size);
         } else {
             if (std::exchange(closed_, true) || error == NGTCP2_ERR_DRAINING) return {};
-            ngtcp2_connection_close_error close;
-            ngtcp2_connection_close_error_default(&close);
-            if (error == NGTCP2_ERR_CRYPTO) ngtcp2_connection_close_error_set_transport_error_tls_alert(&close, ngtcp2_conn_get_tls_alert(conn_), nullptr, 0);
-            else ngtcp2_connection_close_error_set_transport_error_liberr(&close, error, nullptr, 0);
+            ngtcp2_ccerr close;
+            ngtcp2_ccerr_default(&close);
+            if (error == NGTCP2_ERR_CRYPTO) ngtcp2_ccerr_set_tls_alert(&close, ngtcp2_conn_get_tls_alert(conn_), nullptr, 0);
+            else ngtcp2_ccerr_set_liberr(&close, error, nullptr, 0);
             size = ngtcp2_conn_write_connection_close(conn_, nullptr, nullptr, packet.data(), packet.size(), &close, now);
         }
         if (size <= 0) return {};
@@ -125,11 +124,7 @@ public:
         if (error == 0 && ngtcp2_conn_get_expiry(conn_) <= now) error = ngtcp2_conn_handle_expiry(conn_, now);
     }
 
-    std::uint64_t close_code_from_peer() {
-        ngtcp2_connection_close_error close;
-        ngtcp2_conn_get_connection_close_error(conn_, &close);
-        return close.error_code;
-    }
+    std::uint64_t close_code_from_peer() { return close_error_of(conn_).error_code; }
 
     int error = 0;  // Of ngtcp2; 0 while the connection works.
     int completed = 0;
@@ -145,9 +140,9 @@ private:
         ngtcp2_callbacks callbacks{};
         callbacks.client_initial = ngtcp2_crypto_client_initial_cb;
         callbacks.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
-        callbacks.recv_crypto_data = [](ngtcp2_conn* conn, ngtcp2_crypto_level level, std::uint64_t offset, const std::uint8_t* data, std::size_t size, void* user_data) {
-            if (level == NGTCP2_CRYPTO_LEVEL_INITIAL) self(user_data).initial_crypto.insert(self(user_data).initial_crypto.end(), data, data + size);
-            if (level == NGTCP2_CRYPTO_LEVEL_APPLICATION) ++self(user_data).messages_after_handshake;
+        callbacks.recv_crypto_data = [](ngtcp2_conn* conn, ngtcp2_encryption_level level, std::uint64_t offset, const std::uint8_t* data, std::size_t size, void* user_data) {
+            if (level == NGTCP2_ENCRYPTION_LEVEL_INITIAL) self(user_data).initial_crypto.insert(self(user_data).initial_crypto.end(), data, data + size);
+            if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT) ++self(user_data).messages_after_handshake;
             return ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, size, user_data);
         };
         callbacks.recv_stream_data = [](ngtcp2_conn*, std::uint32_t, std::int64_t, std::uint64_t, const std::uint8_t* data, std::size_t size, void* user_data, void*) {
@@ -182,7 +177,7 @@ private:
         scid_.datalen = 12;
         std::memset(scid_.data, is_server_ ? 0x55 : 0xcc, scid_.datalen);
         if (is_server_) {
-            parameters.original_dcid = *original_dcid;
+            set_original_dcid(parameters, *original_dcid);
             ASSERT_EQ(ngtcp2_conn_server_new(&conn_, &dcid, &scid_, &path_, NGTCP2_PROTO_VER_V1, &callbacks, &settings, &parameters, nullptr, this), 0);
         } else {
             ASSERT_EQ(ngtcp2_conn_client_new(&conn_, &dcid, &scid_, &path_, NGTCP2_PROTO_VER_V1, &callbacks, &settings, &parameters, nullptr, this), 0);

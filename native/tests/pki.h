@@ -68,18 +68,19 @@ inline Identity make_identity(const std::string& name, gnutls_pk_algorithm_t alg
     return made;
 }
 
-// A PKCS#12 store with the keys and certificates in the order given, without a password, as .NET writes it.
+// A PKCS#12 store with the keys and certificates in the order given. Its password is the empty string, because GnuTLS 3.8 cannot write a MAC for none.
 inline Bytes make_store(std::initializer_list<KeyPtr> keys, std::initializer_list<CertificatePtr> certificates) {
     gnutls_pkcs12_t store;
     ok(gnutls_pkcs12_init(&store));
     const std::unique_ptr<std::remove_pointer_t<gnutls_pkcs12_t>, decltype(&gnutls_pkcs12_deinit)> store_owner{store, gnutls_pkcs12_deinit};
-    constexpr unsigned flags = unsigned{GNUTLS_PKCS_PKCS12_3DES} | unsigned{GNUTLS_PKCS_NULL_PASSWORD};
+    constexpr const char* password = "";
+    constexpr unsigned flags = GNUTLS_PKCS_PKCS12_3DES;
     const auto add_bag = [&](auto fill, bool encrypt) {
         gnutls_pkcs12_bag_t bag;
         ok(gnutls_pkcs12_bag_init(&bag));
         const std::unique_ptr<std::remove_pointer_t<gnutls_pkcs12_bag_t>, decltype(&gnutls_pkcs12_bag_deinit)> bag_owner{bag, gnutls_pkcs12_bag_deinit};
         fill(bag);
-        if (encrypt) ok(gnutls_pkcs12_bag_encrypt(bag, nullptr, flags));
+        if (encrypt) ok(gnutls_pkcs12_bag_encrypt(bag, password, flags));
         ok(gnutls_pkcs12_set_bag(store, bag));
     };
     if (certificates.size() != 0) {
@@ -87,12 +88,12 @@ inline Bytes make_store(std::initializer_list<KeyPtr> keys, std::initializer_lis
     }
     for (const auto& key : keys) {
         gnutls_datum_t pkcs8;
-        ok(gnutls_x509_privkey_export2_pkcs8(key.get(), GNUTLS_X509_FMT_DER, nullptr, flags, &pkcs8));
+        ok(gnutls_x509_privkey_export2_pkcs8(key.get(), GNUTLS_X509_FMT_DER, password, flags, &pkcs8));
         const Bytes encrypted = take(pkcs8);
         const gnutls_datum_t data{const_cast<unsigned char*>(encrypted.data()), static_cast<unsigned>(encrypted.size())};
         add_bag([&](auto bag) { ok(gnutls_pkcs12_bag_set_data(bag, GNUTLS_BAG_PKCS8_ENCRYPTED_KEY, &data)); }, false);
     }
-    ok(gnutls_pkcs12_generate_mac(store, nullptr));
+    ok(gnutls_pkcs12_generate_mac(store, password));
     gnutls_datum_t out;
     ok(gnutls_pkcs12_export2(store, GNUTLS_X509_FMT_DER, &out));
     return take(out);

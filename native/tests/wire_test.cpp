@@ -1,7 +1,6 @@
 #include "wire.h"
 
 #include <gtest/gtest.h>
-#include <ngtcp2/ngtcp2.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,8 @@
 #include <random>
 #include <string>
 #include <vector>
+
+#include "quic_api.h"
 
 namespace kwik::test {
 namespace {

@@ -169,6 +169,23 @@ public sealed class AbortTests
         await Expect.StreamAborted(Code, peer.ReadToEndAsync());
     }
 
+    [Theory]
+    [InlineData(QuicStreamType.Unidirectional)]
+    [InlineData(QuicStreamType.Bidirectional)]
+    public async Task AbortWrites_NothingWritten_HundredsInTurn_LeaveTheConnectionItsStreams(QuicStreamType type)
+    {
+        await using Loopback pair = await Loopback.StartAsync();
+
+        for (int i = 0; i < 300; i++)
+        {
+            await using QuicStream local = await pair.Client.OpenOutboundStreamAsync(type).Bounded();
+            local.Abort(QuicAbortDirection.Write, Code);
+
+            await using QuicStream peer = await pair.Server.AcceptInboundStreamAsync().Bounded();
+            await Expect.StreamAborted(Code, peer.ReadToEndAsync());
+        }
+    }
+
     [Fact]
     public async Task AbortReads_NothingWritten_PeerAcceptsTheStreamAndSeesTheCode()
     {
