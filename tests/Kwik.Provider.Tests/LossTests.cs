@@ -78,7 +78,7 @@ public sealed class LossTests
 
     [Fact]
     public Task Handshake_LongHeadersDamaged_SucceedsNevertheless() =>
-        AssertHandshakesAsync(10, new() { Corruption = 0.3, CorruptLongHeadersOnly = true });
+        AssertHandshakesAsync(10, new() { LongHeaderCorruption = 0.3 });
 
     [Fact]
     public async Task Abort_OverALossyLink_CodesArriveOnEveryStream()
