@@ -108,6 +108,7 @@ private:
     static void fill_params(ngtcp2_transport_params& params, const TransportSettings& settings) noexcept;
     void fill_settings(ngtcp2_settings& settings) noexcept;
     ngtcp2_path path() noexcept;
+    std::size_t longest_packet(const ngtcp2_conn_stat& stat) noexcept;
     int on_crypto_data(ngtcp2_crypto_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept;
     int on_stream_open(std::int64_t id) noexcept;
     void stop_sending(std::int64_t stream, std::uint64_t error) noexcept override;
@@ -173,6 +174,9 @@ private:
     bool streams_reported_ = false;
     std::uint64_t handshake_deadline_ = TimerHeap::never;
     std::uint64_t round_trip_ = 0;
+    std::size_t probe_timeouts_ = 0;         // ngtcp2's count, as of the last flush.
+    std::size_t fruitless_timeouts_ = 0;     // Since the last acknowledgement of stream data.
+    std::uint64_t short_packets_until_ = 0;  // Nanoseconds; see longest_packet.
 
     std::unordered_map<std::int64_t, Ref<Stream>> streams_;  // Known to ngtcp2, by id.
     std::deque<Ref<Stream>> waiting_[2];                     // Started above the peer's limit; [0] bidirectional, [1] one-way.

@@ -359,7 +359,7 @@ void Connection::flush() noexcept {
     round_trip_ = stat.smoothed_rtt;
     const bool paced = stat.first_rtt_sample_ts != UINT64_MAX && stat.min_rtt >= paced_from_rtt;
     const std::size_t quantum = paced ? std::clamp(ngtcp2_conn_get_send_quantum(quic_), stat.max_tx_udp_payload_size, UdpSocket::max_batch_bytes) : UdpSocket::max_batch_bytes;
-    const std::size_t packet = ngtcp2_conn_get_max_tx_udp_payload_size(quic_);
+    const std::size_t packet = longest_packet(stat);
 
     ngtcp2_path_storage path, next_path;
     ngtcp2_path_storage_zero(&path);

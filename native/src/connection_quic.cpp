@@ -12,6 +12,9 @@ namespace kwik {
 
 namespace {
 constexpr std::size_t client_dcid_length = 16;              // Of the random id that a client invents for the server.
+// A path that carries no more packets of the length it was found to carry: noticed by so many timeouts, and tried again after as long as RFC 8899, section 5.1.1, asks; nanoseconds.
+constexpr std::size_t black_hole_timeouts = 3;
+constexpr std::uint64_t short_packets_for = 600'000'000'000;
 
 // ngtcp2's decrypt callback has no user data.
 thread_local Connection* reading = nullptr;
@@ -77,7 +80,8 @@ struct Quic {
         return s->on_data({data, length}, (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
     }
 
-    static int stream_acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t offset, std::uint64_t length, void*, void* stream_user_data) {
+    static int stream_acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t offset, std::uint64_t length, void* user_data, void* stream_user_data) {
+        of(user_data).fruitless_timeouts_ = 0;
         if (Stream* s = stream(stream_user_data)) s->on_acknowledged(offset + length);
         return 0;
     }
@@ -202,6 +206,26 @@ bool Connection::make_server(const ngtcp2_pkt_hd& header) noexcept {
     }
     const ngtcp2_path initial = path();
     return ngtcp2_conn_server_new(&quic_, &header.scid, &source, &initial, header.version, &callbacks, &settings, &params, nullptr, this) == 0;
+}
+
+// Bytes. Black hole detection (RFC 8899, section 4.3), which ngtcp2 lacks: when the route changes to one with a smaller MTU that drops what is longer in silence, ngtcp2 repeats the lost data in
+// packets just as long until the idle timeout. Here, when several probe timeouts got no stream data through, packets become as short as any path of QUIC must carry. An outage looks the same from
+// here; the price is some more packets afterwards.
+std::size_t Connection::longest_packet(const ngtcp2_conn_stat& stat) noexcept {
+    const std::size_t timeouts = stat.pto_count > probe_timeouts_ ? stat.pto_count - probe_timeouts_ : 0;
+    probe_timeouts_ = stat.pto_count;
+    if (ngtcp2_conn_get_path_max_tx_udp_payload_size(quic_) <= NGTCP2_MAX_UDP_PAYLOAD_SIZE) {
+        // Packets are short as it is: nothing longer was found to pass yet, or the path is a new one.
+        short_packets_until_ = 0;
+        fruitless_timeouts_ = 0;
+    } else {
+        fruitless_timeouts_ = stat.bytes_in_flight == 0 ? 0 : fruitless_timeouts_ + timeouts;
+        if (fruitless_timeouts_ >= black_hole_timeouts) {
+            short_packets_until_ = worker_.now() + short_packets_for;
+            fruitless_timeouts_ = 0;
+        }
+    }
+    return worker_.now() < short_packets_until_ ? NGTCP2_MAX_UDP_PAYLOAD_SIZE : ngtcp2_conn_get_max_tx_udp_payload_size(quic_);
 }
 
 void Connection::receive(std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept {
