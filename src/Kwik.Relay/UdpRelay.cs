@@ -167,7 +167,7 @@ public sealed class UdpRelay : IDisposable
         }
     }
 
-    /// <summary>Ends the thread's wait. It closes the socket only after it saw <c>_isStopping</c>.</summary>
+    /// <summary>Ends the thread's wait. It closes the socket under the lock, after it saw <c>_isStopping</c>.</summary>
     private void RingAlarmLocked() => _alarm.TrySend([0], null, 1);
 
     private void SilenceAlarm()
@@ -210,7 +210,10 @@ public sealed class UdpRelay : IDisposable
             }
 
             _listener.Dispose();
-            _alarm.Dispose();
+            lock (_gate) // whoever set _isStopping still rings the alarm
+            {
+                _alarm.Dispose();
+            }
         }
     }
 
