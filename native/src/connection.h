@@ -110,6 +110,7 @@ private:
     void fill_settings(ngtcp2_settings& settings) noexcept;
     ngtcp2_path path() noexcept;
     int on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept;
+    std::size_t longest_packet(const ngtcp2_conn_info& info) noexcept;
     int on_stream_open(std::int64_t id) noexcept;
     void stop_sending(std::int64_t stream, std::uint64_t error) noexcept override;
     void stream_fin(std::int64_t stream) noexcept override;
@@ -179,6 +180,10 @@ private:
     bool reset_received_ = false;
     std::uint64_t handshake_deadline_ = TimerHeap::never;
     std::uint64_t round_trip_ = 0;
+    // See longest_packet; nanoseconds.
+    std::uint64_t progress_at_ = 0;
+    std::uint64_t short_packets_until_ = 0;
+    std::uint64_t short_packets_for_ = 0;
 
     std::unordered_map<std::int64_t, Ref<Stream>> streams_;  // Known to ngtcp2, by id.
     std::deque<Ref<Stream>> waiting_[2];                     // Started above the peer's limit; [0] bidirectional, [1] one-way.

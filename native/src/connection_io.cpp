@@ -18,6 +18,8 @@ constexpr std::uint64_t max_send_budget = 4 * 1024 * 1024;
 // Below this round-trip time packets are not paced: batches and timers are coarser than such a path is long.
 constexpr std::uint64_t paced_from_rtt = 2'000'000;
 constexpr std::uint64_t retry_full_socket = 1'000'000;
+// How long packets stay short after a black hole, at first and at most (RFC 8899, 5.1.1); nanoseconds.
+constexpr std::uint64_t first_short_packets = 10'000'000'000, longest_short_packets = 600'000'000'000;
 
 // Packets of one batch are written here first. One per worker thread.
 alignas(64) thread_local std::uint8_t batch_memory[UdpSocket::max_batch_bytes + 2048];
@@ -368,6 +370,30 @@ ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp
     }
 }
 
+// Bytes. Black hole detection (RFC 8899, 4.3), which ngtcp2 lacks: when the route changes to one that drops in silence what is longer than its smaller MTU, ngtcp2 repeats the lost data in
+// packets just as long until the idle timeout. When no stream data gets through for as long as three probe timeouts take, packets become as short as any path of QUIC must carry. An outage
+// looks the same from here; the price is some more packets for a while, which is longer each time that the long ones fail again.
+std::size_t Connection::longest_packet(const ngtcp2_conn_info& info) noexcept {
+    const std::uint64_t now = worker_.now();
+    const std::size_t found = ngtcp2_conn_get_max_tx_udp_payload_size(quic_);
+    if (ngtcp2_conn_get_path_max_tx_udp_payload_size(quic_) <= NGTCP2_MAX_UDP_PAYLOAD_SIZE) {
+        // Short as it is: nothing longer was found to pass yet, or the path is a new one.
+        short_packets_until_ = 0;
+        short_packets_for_ = first_short_packets;
+        progress_at_ = now;
+        return found;
+    }
+    const std::uint64_t probe_timeout = info.smoothed_rtt + 4 * info.rttvar + NGTCP2_DEFAULT_MAX_ACK_DELAY;
+    if (info.bytes_in_flight == 0) {
+        progress_at_ = now;
+    } else if (now - progress_at_ >= (1 + 2 + 4) * probe_timeout && now >= short_packets_until_) {
+        short_packets_until_ = now + short_packets_for_;
+        short_packets_for_ = std::min(2 * short_packets_for_, longest_short_packets);
+        progress_at_ = short_packets_until_;
+    }
+    return now < short_packets_until_ ? NGTCP2_MAX_UDP_PAYLOAD_SIZE : found;
+}
+
 void Connection::flush() noexcept {
     if (!send_unsent()) return;
     ngtcp2_conn_info info;
@@ -377,7 +403,7 @@ void Connection::flush() noexcept {
     const bool paced = info.min_rtt != UINT64_MAX && info.min_rtt >= paced_from_rtt;
     const std::size_t smallest = ngtcp2_conn_get_path_max_tx_udp_payload_size(quic_);
     const std::size_t quantum = paced ? std::clamp(ngtcp2_conn_get_send_quantum(quic_), smallest, UdpSocket::max_batch_bytes) : UdpSocket::max_batch_bytes;
-    const std::size_t packet = ngtcp2_conn_get_max_tx_udp_payload_size(quic_);
+    const std::size_t packet = longest_packet(info);
 
     ngtcp2_path_storage path, next_path;
     ngtcp2_path_storage_zero(&path);

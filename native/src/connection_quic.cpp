@@ -80,7 +80,8 @@ struct Quic {
         return s->on_data({data, length}, (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
     }
 
-    static int stream_acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t offset, std::uint64_t length, void*, void* stream_user_data) {
+    static int stream_acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t offset, std::uint64_t length, void* user_data, void* stream_user_data) {
+        of(user_data).progress_at_ = of(user_data).worker_.now();
         if (Stream* s = stream(stream_user_data)) s->on_acknowledged(offset + length);
         return 0;
     }

@@ -32,6 +32,7 @@ internal sealed class Link(LinkOptions options, ulong seed)
     private long _forwarded;
     private long _forwardedBytes;
     private long _droppedByBlackHole;
+    private long _droppedByLength;
     private long _droppedByLoss;
     private long _droppedByQueue;
     private long _droppedBySystem;
@@ -66,6 +67,9 @@ internal sealed class Link(LinkOptions options, ulong seed)
         {
             case LinkDrop.BlackHole:
                 Count(ref _droppedByBlackHole, 1);
+                return;
+            case LinkDrop.TooLong:
+                Count(ref _droppedByLength, 1);
                 return;
             case LinkDrop.Loss:
                 Count(ref _droppedByLoss, 1);
@@ -126,6 +130,7 @@ internal sealed class Link(LinkOptions options, ulong seed)
         Forwarded = Volatile.Read(ref _forwarded),
         ForwardedBytes = Volatile.Read(ref _forwardedBytes),
         DroppedByBlackHole = Volatile.Read(ref _droppedByBlackHole),
+        DroppedByLength = Volatile.Read(ref _droppedByLength),
         DroppedByLoss = Volatile.Read(ref _droppedByLoss),
         DroppedByQueue = Volatile.Read(ref _droppedByQueue),
         DroppedBySystem = Volatile.Read(ref _droppedBySystem),

@@ -22,7 +22,10 @@ public sealed record LinkCounters
     /// <summary>Dropped by <see cref="LinkOptions.BlackHole"/>.</summary>
     public long DroppedByBlackHole { get; init; }
 
-    /// <summary>Dropped by <see cref="LinkOptions.Loss"/>.</summary>
+    /// <summary>Dropped by <see cref="LinkOptions.MaxDatagramBytes"/>.</summary>
+    public long DroppedByLength { get; init; }
+
+    /// <summary>Dropped by <see cref="LinkOptions.DropPositions"/> or <see cref="LinkOptions.Loss"/>.</summary>
     public long DroppedByLoss { get; init; }
 
     /// <summary>Dropped by <see cref="LinkOptions.QueueBytes"/>, or by the limit of 256 MiB that are under way.</summary>

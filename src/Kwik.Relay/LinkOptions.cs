@@ -1,11 +1,13 @@
+using System.Collections.Frozen;
+
 namespace Kwik.Relay;
 
 /// <summary>
 /// What one direction of a link does to datagrams. The default passes everything on at once.
 /// </summary>
 /// <remarks>
-/// <para>A datagram meets the faults in this order: black hole, loss, queue limit, rate, then delay with jitter; what is
-/// lost therefore takes no capacity. Rate and queue count UDP payload bytes, without IP and UDP headers.</para>
+/// <para>A datagram meets the faults in this order: black hole, length limit, drops by position, loss, queue limit, rate,
+/// then delay with jitter; what is lost therefore takes no capacity. Rate and queue count UDP payload bytes, without IP and UDP headers.</para>
 /// <para>Memory of one direction: <see cref="QueueBytes"/> plus what the rate lets through in <see cref="Delay"/> and
 /// <see cref="Jitter"/>. Without a rate it is what arrives in that time, and never more than 256 MiB: beyond, datagrams
 /// are dropped as if the queue were full.</para>
@@ -58,9 +60,22 @@ public sealed record LinkOptions
     public double Corruption { get; init; }
 
     /// <summary>
-    /// Restricts <see cref="Corruption"/> to datagrams that begin with a QUIC long header, that is, to handshakes.
+    /// <see cref="Corruption"/> of the datagrams that begin with a QUIC long header, that is, of handshakes: 0 to 1; null
+    /// (default): as of all others.
     /// </summary>
-    public bool CorruptLongHeadersOnly { get; init; }
+    public double? LongHeaderCorruption { get; init; }
+
+    /// <summary>
+    /// Datagrams with more bytes of UDP payload are dropped, as by a path whose MTU is smaller and which does not say so:
+    /// at least 1; null (default): no limit.
+    /// </summary>
+    public int? MaxDatagramBytes { get; init; }
+
+    /// <summary>
+    /// Datagrams to drop by their position: 1 is the first that arrives after these options became effective. Default:
+    /// none. Dropped ones count as lost.
+    /// </summary>
+    public IReadOnlySet<long> DropPositions { get; init; } = FrozenSet<long>.Empty;
 
     /// <summary>Swallows every datagram that arrives. What is under way already still comes out at the other end.</summary>
     public bool BlackHole { get; init; }
@@ -78,6 +93,9 @@ public sealed record LinkOptions
         CheckShare(Reordering, nameof(Reordering));
         CheckShare(Duplication, nameof(Duplication));
         CheckShare(Corruption, nameof(Corruption));
+        CheckShare(LongHeaderCorruption ?? 0, nameof(LongHeaderCorruption));
+        Check(MaxDatagramBytes is null or >= 1, nameof(MaxDatagramBytes), "at least 1, or null");
+        ArgumentNullException.ThrowIfNull(DropPositions);
         Check(LossBurst >= 1, nameof(LossBurst), "at least 1");
     }
 

@@ -19,6 +19,9 @@ public sealed class LinkShaper
 
     private int _burstLeft;
 
+    /// <summary>Arrivals under these options.</summary>
+    private long _arrived;
+
     /// <summary>Starts an idle link.</summary>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     public LinkShaper(LinkOptions options, ulong seed)
@@ -32,12 +35,18 @@ public sealed class LinkShaper
     /// <summary>Decides about a datagram that arrives now.</summary>
     public LinkVerdict Offer(ReadOnlySpan<byte> datagram, TimeSpan now)
     {
+        _arrived++;
         if (_options.BlackHole)
         {
             return new() { Drop = LinkDrop.BlackHole };
         }
 
-        if (IsLost())
+        if (datagram.Length > _options.MaxDatagramBytes)
+        {
+            return new() { Drop = LinkDrop.TooLong };
+        }
+
+        if (_options.DropPositions.Contains(_arrived) || IsLost())
         {
             return new() { Drop = LinkDrop.Loss };
         }
@@ -81,6 +90,7 @@ public sealed class LinkShaper
         }
 
         _burstLeft = 0;
+        _arrived = 0;
         _options = options;
         return stretch;
     }
@@ -130,6 +140,5 @@ public sealed class LinkShaper
 
     private bool IsCorrupted(ReadOnlySpan<byte> datagram) =>
         datagram.Length > 0
-        && (!_options.CorruptLongHeadersOnly || (datagram[0] & 0x80) != 0)
-        && _random.Chance(_options.Corruption);
+        && _random.Chance((datagram[0] & 0x80) != 0 ? _options.LongHeaderCorruption ?? _options.Corruption : _options.Corruption);
 }

@@ -9,7 +9,10 @@ public enum LinkDrop
     /// <summary><see cref="LinkOptions.BlackHole"/>.</summary>
     BlackHole,
 
-    /// <summary><see cref="LinkOptions.Loss"/>.</summary>
+    /// <summary><see cref="LinkOptions.MaxDatagramBytes"/>.</summary>
+    TooLong,
+
+    /// <summary><see cref="LinkOptions.DropPositions"/> or <see cref="LinkOptions.Loss"/>.</summary>
     Loss,
 
     /// <summary><see cref="LinkOptions.QueueBytes"/>.</summary>

@@ -41,6 +41,7 @@ public sealed class UdpRelay : IDisposable
     private TimeSpan _nextExpiry;
 
     private volatile int _clientCount;
+    private volatile bool _isRebindDue;
     private volatile bool _isStopping;
 
     private UdpRelay(UdpRelayOptions options, DatagramSocket listener, DatagramSocket alarm)
@@ -122,6 +123,22 @@ public sealed class UdpRelay : IDisposable
     }
 
     /// <summary>
+    /// Gives every client another port towards the target, like a NAT that forgot its mappings. What arrives from clients
+    /// after this returned, and what was under way to the target, leaves by the new port; what the target sends to the old
+    /// one is lost a moment later. A client for whom the system has no socket left keeps its port.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The relay is disposed.</exception>
+    public void Rebind()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_isStopping, this);
+            _isRebindDue = true;
+            RingAlarmLocked();
+        }
+    }
+
+    /// <summary>
     /// Stops within a moment; what is under way is lost. May be called again, and from several threads.
     /// </summary>
     public void Dispose()
@@ -150,8 +167,15 @@ public sealed class UdpRelay : IDisposable
         }
     }
 
-    /// <summary>Ends the thread's wait. It closes the socket only after it saw <c>_isStopping</c>.</summary>
+    /// <summary>Ends the thread's wait. It closes the socket under the lock, after it saw <c>_isStopping</c>.</summary>
     private void RingAlarmLocked() => _alarm.TrySend([0], null, 1);
+
+    private void SilenceAlarm()
+    {
+        while (_alarm.Socket.Available > 0 && _alarm.TryReceive(_received, out _))
+        {
+        }
+    }
 
     private TimeSpan Now() => _options.TimeProvider.GetElapsedTime(_startedAt);
 
@@ -163,6 +187,7 @@ public sealed class UdpRelay : IDisposable
             while (!_isStopping)
             {
                 List<Socket> readable = _wait.Wait(timeout);
+                SilenceAlarm(); // before looking at what it is about, so that none goes unnoticed
                 TimeSpan now = Now();
                 _toServer.ApplyOptions(now);
                 _toClient.ApplyOptions(now);
@@ -171,6 +196,8 @@ public sealed class UdpRelay : IDisposable
                     Receive(socket, now);
                 }
 
+                // After receiving: what came after Rebind leaves by the new port.
+                RebindClientsIfDue();
                 SendDue(Now());
                 timeout = NextTimeout(Now());
             }
@@ -183,7 +210,10 @@ public sealed class UdpRelay : IDisposable
             }
 
             _listener.Dispose();
-            _alarm.Dispose();
+            lock (_gate) // whoever set _isStopping still rings the alarm
+            {
+                _alarm.Dispose();
+            }
         }
     }
 
@@ -199,12 +229,6 @@ public sealed class UdpRelay : IDisposable
             {
                 client.LastSeen = now;
                 _toClient.Offer(_received.AsSpan(0, length), client, now);
-            }
-        }
-        else
-        {
-            while (_alarm.TryReceive(_received, out _))
-            {
             }
         }
     }
@@ -240,12 +264,7 @@ public sealed class UdpRelay : IDisposable
             return known;
         }
 
-        DatagramSocket upstream;
-        try
-        {
-            upstream = DatagramSocket.Connect(_options.Target);
-        }
-        catch (SocketException)
+        if (OpenUpstream() is not { } upstream)
         {
             return null;
         }
@@ -258,6 +277,42 @@ public sealed class UdpRelay : IDisposable
         _wait.Add(upstream.Socket);
         _clientCount = _clients.Count;
         return client;
+    }
+
+    /// <summary>A socket for one client; null when the system has none left.</summary>
+    private DatagramSocket? OpenUpstream()
+    {
+        try
+        {
+            return DatagramSocket.Connect(_options.Target);
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+    }
+
+    private void RebindClientsIfDue()
+    {
+        if (!_isRebindDue)
+        {
+            return;
+        }
+
+        _isRebindDue = false;
+        foreach (RelayClient client in _clients.Values)
+        {
+            // Opened before the old one is closed: the port is another one.
+            if (OpenUpstream() is { } upstream)
+            {
+                DatagramSocket old = client.Rebind(upstream);
+                _clientsBySocket.Remove(old.Socket);
+                _wait.Remove(old.Socket);
+                old.Dispose();
+                _clientsBySocket.Add(upstream.Socket, client);
+                _wait.Add(upstream.Socket);
+            }
+        }
     }
 
     private void SendDue(TimeSpan now)

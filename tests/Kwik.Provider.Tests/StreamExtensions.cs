@@ -21,8 +21,27 @@ internal static class StreamExtensions
     public static Task WriteContentAsync(this QuicStream stream, long seed, int length, bool completeWrites = true) =>
         stream.WriteAsync(Content.Bytes(seed, length), completeWrites).Bounded();
 
+    /// <summary>Writes content until the task is done, however it ended, and completes; returns the number of bytes.</summary>
+    public static async Task<long> WriteContentUntilAsync(this QuicStream stream, long seed, Task done)
+    {
+        var piece = new byte[16 * 1024];
+        long offset = 0;
+        for (; !done.IsCompleted; offset += piece.Length)
+        {
+            Content.Fill(piece, seed, offset);
+            await stream.WriteAsync(piece).Bounded();
+        }
+
+        stream.CompleteWrites();
+        return offset;
+    }
+
     /// <summary>Reads to the end and checks every byte on the way.</summary>
-    public static async Task AssertContentAsync(this QuicStream stream, long seed, long length, int bufferSize = 64 * 1024)
+    public static async Task AssertContentAsync(this QuicStream stream, long seed, long length, int bufferSize = 64 * 1024) =>
+        Assert.Equal(length, await stream.ReadContentAsync(seed, bufferSize));
+
+    /// <summary>The same where only the writer knows how long it is; returns the number of bytes.</summary>
+    public static async Task<long> ReadContentAsync(this QuicStream stream, long seed, int bufferSize = 64 * 1024)
     {
         var buffer = new byte[bufferSize];
         long offset = 0;
@@ -31,7 +50,7 @@ internal static class StreamExtensions
             Content.AssertAt(buffer.AsSpan(0, read), seed, offset);
         }
 
-        Assert.Equal(length, offset);
+        return offset;
     }
 
     /// <summary>Checks exactly the next bytes; the stream goes on after them.</summary>
@@ -75,6 +94,15 @@ internal static class StreamExtensions
         }
 
         return total;
+    }
+
+    /// <summary>Content to an <see cref="EchoServer"/> and back, on a fresh stream.</summary>
+    public static async Task AssertEchoAsync(this QuicConnection connection, long seed, int length)
+    {
+        await using QuicStream stream = await connection.OpenOutboundStreamAsync(QuicStreamType.Bidirectional).Bounded();
+        Task write = stream.WriteContentAsync(seed, length);
+        await stream.AssertContentAsync(seed, length);
+        await write;
     }
 
     /// <summary>One small round trip over a fresh stream: the connection lives and has credit.</summary>

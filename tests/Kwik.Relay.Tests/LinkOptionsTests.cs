@@ -17,6 +17,8 @@ public class LinkOptionsTests
         { nameof(LinkOptions.ReorderingDelay), new() { ReorderingDelay = TimeSpan.FromTicks(-1) } },
         { nameof(LinkOptions.Duplication), new() { Duplication = 2 } },
         { nameof(LinkOptions.Corruption), new() { Corruption = -1 } },
+        { nameof(LinkOptions.LongHeaderCorruption), new() { LongHeaderCorruption = 1.1 } },
+        { nameof(LinkOptions.MaxDatagramBytes), new() { MaxDatagramBytes = 0 } },
     };
 
     [Theory]
@@ -39,6 +41,9 @@ public class LinkOptionsTests
         Reordering = 1,
         Duplication = 1,
         Corruption = 1,
+        LongHeaderCorruption = 1,
+        MaxDatagramBytes = 1,
+        DropPositions = new HashSet<long> { 0 },
     }.Validate();
 
     [Fact]

@@ -130,13 +130,38 @@ public class LinkShaperTests
         Assert.InRange(bits.Max(), 9400, 9599);
     }
 
-    [Fact]
-    public void Offer_CorruptLongHeadersOnly_SparesShortHeaders()
+    [Theory]
+    [InlineData(0, 1.0, false, true)]
+    [InlineData(1, 0.0, true, false)]
+    [InlineData(1, null, true, true)]
+    public void Offer_LongHeaderCorruption_IsOfLongHeadersAlone(double others, double? longHeaders, bool shortIsHit, bool longIsHit)
     {
-        var shaper = new LinkShaper(new() { Corruption = 1, CorruptLongHeadersOnly = true }, 0);
-        Assert.Null(shaper.Offer([0x40, 1, 2], default).FlippedBit);
-        Assert.NotNull(shaper.Offer([0xC0, 1, 2], default).FlippedBit);
+        var shaper = new LinkShaper(new() { Corruption = others, LongHeaderCorruption = longHeaders }, 0);
+        Assert.Equal(shortIsHit, shaper.Offer([0x40, 1, 2], default).FlippedBit is not null);
+        Assert.Equal(longIsHit, shaper.Offer([0xC0, 1, 2], default).FlippedBit is not null);
         Assert.Null(shaper.Offer([], default).FlippedBit);
+    }
+
+    [Fact]
+    public void Offer_MaxDatagramBytes_DropsWhatIsLonger()
+    {
+        var shaper = new LinkShaper(new() { MaxDatagramBytes = 1200, BitsPerSecond = 9_600_000 }, 0);
+        Assert.Equal(LinkDrop.TooLong, shaper.Offer(new byte[1201], default).Drop);
+        Assert.Equal(Ms(1), shaper.Offer(Datagram, default).Departure); // and it took no capacity
+    }
+
+    [Fact]
+    public void Offer_DropPositions_AreTheArrivalsSinceTheOptionsBecameEffective()
+    {
+        var options = new LinkOptions { DropPositions = new HashSet<long> { 1, 4, 5 } };
+        var shaper = new LinkShaper(options, 0);
+        Assert.Equal([1, 4, 5], Dropped());
+        Assert.Empty(Dropped());
+        shaper.Change(options with { DropPositions = new HashSet<long> { 2 } }, default);
+        Assert.Equal([2], Dropped());
+
+        int[] Dropped() =>
+            [.. Enumerable.Range(1, 10).Where(_ => shaper.Offer(Datagram, default).Drop == LinkDrop.Loss)];
     }
 
     [Fact]

@@ -190,6 +190,77 @@ public class UdpRelayTests
     }
 
     [Fact]
+    public async Task Relay_DatagramsThatAreTooLongOrListed_AreDroppedAndCounted()
+    {
+        using RelayedPair pair = await RelayedPair.MeetAsync();
+        pair.Relay.ToServer = new() { MaxDatagramBytes = 1000, DropPositions = new HashSet<long> { 3 } };
+        pair.SendToServer(new byte[1001]);
+        pair.SendToServer(new byte[1000]);
+        pair.SendToServer([3]);
+        pair.SendToServer([4]);
+
+        Assert.Equal(1000, (await pair.Server.ReceiveAsync()).Datagram.Length);
+        Assert.Equal([4], (await pair.Server.ReceiveAsync()).Datagram);
+        LinkCounters counters = pair.Relay.ToServerCounters;
+        Assert.Equal((1, 1), (counters.DroppedByLength, counters.DroppedByLoss));
+    }
+
+    [Fact]
+    public async Task Rebind_ClientsThatAreKnown_ComeFromOtherPortsAndHearOnlyThere()
+    {
+        using RelayedPair pair = await RelayedPair.MeetAsync();
+        using var second = new UdpEnd();
+        UdpEnd[] clients = [pair.Client, second];
+        second.Send([1], pair.Relay.LocalEndPoint);
+        IPEndPoint[] ports = [pair.Upstream, await pair.Server.EchoAsync()];
+        await second.ReceiveAsync();
+
+        for (byte round = 0; round < 5; round++)
+        {
+            pair.Relay.Rebind();
+            for (byte i = 0; i < clients.Length; i++)
+            {
+                clients[i].Send([round, i], pair.Relay.LocalEndPoint);
+                IPEndPoint next = await pair.Server.EchoAsync();
+                Assert.Equal([round, i], (await clients[i].ReceiveAsync()).Datagram);
+                Assert.NotEqual(ports[i], next);
+                pair.Server.Send([], ports[i]); // nobody is there any more
+                pair.Server.Send([i, round], next);
+                Assert.Equal([i, round], (await clients[i].ReceiveAsync()).Datagram);
+                ports[i] = next;
+            }
+        }
+
+        Assert.NotEqual(ports[0], ports[1]);
+        Assert.Equal(2, pair.Relay.ClientCount);
+    }
+
+    [Fact]
+    public async Task Rebind_DatagramsUnderWay_LeaveByTheNewPort()
+    {
+        using RelayedPair pair = await RelayedPair.MeetAsync();
+        pair.Relay.ToServer = new() { BitsPerSecond = 100 };
+        pair.SendToServer(new byte[1200]);
+        await pair.UntilAsync(counters => counters.Received == 2);
+
+        pair.Relay.Rebind();
+        pair.Relay.ToServer = new();
+
+        (byte[] datagram, IPEndPoint from) = await pair.Server.ReceiveAsync();
+        Assert.Equal(1200, datagram.Length);
+        Assert.NotEqual(pair.Upstream, from);
+    }
+
+    [Fact]
+    public void Rebind_Disposed_Throws()
+    {
+        UdpRelay relay = UdpRelay.Start(new() { Target = new(IPAddress.Loopback, 1) });
+        relay.Rebind(); // without clients, which is nothing
+        relay.Dispose();
+        Assert.Throws<ObjectDisposedException>(relay.Rebind);
+    }
+
+    [Fact]
     public async Task Relay_TargetThatIsNotThere_IsFoundWhenItComes()
     {
         IPEndPoint target;
