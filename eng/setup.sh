@@ -11,6 +11,7 @@ script=$(basename "$0")
 say() { echo "$script: $*" >&2; }
 fail() { say "$@"; exit 1; }
 have() { command -v "$1" > /dev/null 2>&1; }
+have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ]; }
 
 # Runs a command whose output only matters if it fails: logged NAME COMMAND...
 logged() {
@@ -63,14 +64,20 @@ requirements=(
     'libngtcp2-dev               ngtcp2-devel               libngtcp2 pkg-config --exists libngtcp2'
     'libngtcp2-crypto-gnutls-dev ngtcp2-crypto-gnutls-devel libngtcp2 pkg-config --exists libngtcp2_crypto_gnutls'
 )
-test_requirement='libgtest-dev gtest-devel gtest pkg-config --exists gtest'
+# What the tests need besides. A dash: the distribution has no such package, and the tests that use it skip themselves there.
+test_requirements=(
+    'libgtest-dev  gtest-devel gtest pkg-config --exists gtest'
+    'ngtcp2-client -           -     have gtlsclient'
+    'ngtcp2-server -           -     have_daemon gtlsserver'
+)
 
 # Sets missing_apt, missing_dnf and missing_pacman to the packages of what is not there.
 find_missing() {
     missing_apt=() missing_dnf=() missing_pacman=()
     local needed=("${requirements[@]}") apt dnf pacman probe
-    if [ "$1" = with-tests ]; then needed+=("$test_requirement"); fi
+    if [ "$1" = with-tests ]; then needed+=("${test_requirements[@]}"); fi
     while read -r apt dnf pacman probe; do
+        if [ "$dnf" = - ] && ! have apt-get; then continue; fi
         if ! $probe 2> /dev/null; then
             missing_apt+=("$apt")
             missing_dnf+=("$dnf")

@@ -18,8 +18,13 @@ internal sealed class EchoServer : IAsyncDisposable
 
     public IPEndPoint EndPoint => _listener.LocalEndPoint;
 
-    public static async Task<EchoServer> StartAsync(Action<QuicServerConnectionOptions>? server = null) =>
-        new(await Loopback.ListenAsync(server, listen: o => o.ListenBacklog = 512));
+    public static async Task<EchoServer> StartAsync(
+        Action<QuicServerConnectionOptions>? server = null,
+        Action<QuicListenerOptions>? listen = null) => new(await Loopback.ListenAsync(server, o =>
+        {
+            o.ListenBacklog = 512;
+            listen?.Invoke(o);
+        }));
 
     /// <summary>Echoes on every stream of one connection until that ends; aborted streams are passed over.</summary>
     public static async Task ServeAsync(QuicConnection connection)

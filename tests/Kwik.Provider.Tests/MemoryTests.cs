@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net.Quic;
 
 namespace Kwik.Provider.Tests;
@@ -63,29 +62,15 @@ public sealed class MemoryTests
             await round(i);
         }
 
-        long before = AnonymousMemory();
+        long before = ProcessResources.AnonymousMemory();
         for (int i = 0; i < rounds; i++)
         {
             await round(warmUp + i);
         }
 
-        long grown = AnonymousMemory() - before;
+        long grown = ProcessResources.AnonymousMemory() - before;
 
         TestContext.Current.TestOutputHelper?.WriteLine($"grown by {grown / 1024} KiB over {rounds} rounds");
         Assert.True(grown < bound, $"The process grew by {grown / 1024} KiB over {rounds} rounds, {grown / rounds} bytes each.");
-    }
-
-    /// <summary>Memory of the process that is not a file's, in bytes, with the garbage of the managed heap given back.</summary>
-    private static long AnonymousMemory()
-    {
-        for (int i = 0; i < 2; i++)
-        {
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-            GC.WaitForPendingFinalizers();
-        }
-
-        const string Field = "RssAnon:";
-        string line = File.ReadLines("/proc/self/status").First(l => l.StartsWith(Field, StringComparison.Ordinal));
-        return 1024 * long.Parse(line[Field.Length..].Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
     }
 }
