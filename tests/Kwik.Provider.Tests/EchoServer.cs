@@ -67,9 +67,9 @@ internal sealed class EchoServer : IAsyncDisposable
                 await Task.WhenAll(connections).Bounded();
                 return;
             }
-            catch (Exception e) when (e is AuthenticationException or QuicException)
+            catch (Exception e) when (e is AuthenticationException or QuicException or OperationCanceledException)
             {
-                // A handshake that failed is the client's to report.
+                // A handshake that failed, or took longer than HandshakeTimeout, is the client's to report.
             }
         }
     }

@@ -20,14 +20,22 @@ public sealed class LoadTests
         await EchoOnAllAsync(server.EndPoint, Thousand);
         await ProcessResources.AssertHandlesFallToAsync(400);
         int handles = ProcessResources.Handles();
-        long memory = ProcessResources.AnonymousMemory();
+        long before = ProcessResources.AnonymousMemory();
+        long grown = long.MaxValue;
 
-        await EchoOnAllAsync(server.EndPoint, Thousand);
+        // A bit of memory stays behind while allocators find their size, less each time; what is lost with each connection
+        // is lost in every round: 32 KiB, where an open one has many times that.
+        const int Rounds = 5;
+        const long Bound = 32L * 1024 * Thousand;
+        for (int round = 0; round < Rounds && grown >= Bound; round++)
+        {
+            await EchoOnAllAsync(server.EndPoint, Thousand);
+            await ProcessResources.AssertHandlesFallToAsync(handles + 20);
+            long after = ProcessResources.AnonymousMemory();
+            (grown, before) = (after - before, after);
+        }
 
-        await ProcessResources.AssertHandlesFallToAsync(handles + 20);
-        // 32 KiB a connection, where an open one has many times that.
-        long grown = ProcessResources.AnonymousMemory() - memory;
-        Assert.True(grown < 32L * 1024 * Thousand, $"The process grew by {grown / 1024} KiB over {Thousand} connections.");
+        Assert.True(grown < Bound, $"The process grew by {grown / 1024} KiB over {Thousand} connections, for the {Rounds}th time.");
     }
 
     [Fact]
