@@ -12,7 +12,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,8 +19,11 @@
 #include <vector>
 
 #include "binding.h"
+#include "chain.h"
 #include "configuration.h"
 #include "end_cause.h"
+#include "queue.h"
+#include "quic_memory.h"
 #include "stream.h"
 #include "tls.h"
 #include "wire.h"
@@ -80,6 +82,13 @@ public:
     void queue_to_send(Stream& stream) noexcept;
     void schedule() noexcept { worker_.defer(*this, Ref<Object>::share(this)); }
     void forget(Stream& stream) noexcept;
+    // Ends the connection, at the end of this turn, because it forgot something that somebody waits for. Anywhere, also inside of a call of ngtcp2.
+    void run_out_of_memory() noexcept {
+        out_of_memory_ = true;
+        schedule();
+    }
+    // The result of a call of ngtcp2 that only memory matters to.
+    void check_memory(int rv) noexcept { if (rv == NGTCP2_ERR_NOMEM) run_out_of_memory(); }
     abi::Status indicate(abi::ConnectionEvent& event) noexcept;
 
 private:
@@ -110,6 +119,8 @@ private:
     ngtcp2_path path() noexcept;
     int on_crypto_data(ngtcp2_crypto_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept;
     int on_stream_open(std::int64_t id) noexcept;
+    bool is_out_of_memory() const noexcept { return out_of_memory_ || memory_.is_out(); }
+    int without_memory() noexcept;  // The result of a callback of ngtcp2 that found none.
     void stop_sending(std::int64_t stream, std::uint64_t error) noexcept override;
     void stream_fin(std::int64_t stream) noexcept override;
     void reset_stream(std::int64_t stream, std::uint64_t error, std::uint64_t final_size, std::size_t offset, std::size_t length) noexcept override;
@@ -146,6 +157,8 @@ private:
     std::atomic<std::uint64_t> send_budget_{256 * 1024};
     std::atomic<bool> start_called_{false};
     std::atomic<bool> configured_{false};
+    std::atomic<bool> shutdown_called_{false};
+    ReservedCommand shutdown_place_, close_place_;
     std::atomic<bool> end_reported_{false};
     std::atomic<bool> closed_{false};  // The application closed the handle.
     bool announced_ = false;           // The application has the handle.
@@ -158,6 +171,7 @@ private:
     bool handshake_info_known_ = false;
     TlsSecrets* secrets_ = nullptr;  // The application's.
 
+    QuicMemory memory_;
     ngtcp2_conn* quic_ = nullptr;
     std::unique_ptr<TlsSession> tls_;
     Ref<Configuration> configuration_;
@@ -171,20 +185,22 @@ private:
     bool validation_answered_ = false;
     bool streams_available_due_ = false;
     bool streams_reported_ = false;
+    bool out_of_memory_ = false;
+    bool timer_reserved_ = false;
     std::uint64_t handshake_deadline_ = TimerHeap::never;
     std::uint64_t round_trip_ = 0;
 
     std::unordered_map<std::int64_t, Ref<Stream>> streams_;  // Known to ngtcp2, by id.
-    std::deque<Ref<Stream>> waiting_[2];                     // Started above the peer's limit; [0] bidirectional, [1] one-way.
+    Queue<Ref<Stream>> waiting_[2];                     // Started above the peer's limit; [0] bidirectional, [1] one-way.
     std::int64_t next_id_[2];
-    std::vector<Ref<Stream>> touched_;
-    std::deque<Ref<Stream>> to_send_;
+    Chain<Stream, &Stream::next_touched> touched_;
+    Chain<Stream, &Stream::next_queued> to_send_;
     std::vector<StopSending> stops_;                                      // Seen in the packets just read.
     std::vector<std::int64_t> fins_;                                      // Likewise, of streams that we no longer read.
     std::unordered_map<std::int64_t, std::uint64_t> early_resets_;        // Likewise, of streams that ngtcp2 does not know yet.
     std::span<std::uint8_t> payload_;                                     // The packet being scanned.
 
-    std::deque<Unsent> unsent_;  // What the socket did not take.
+    Queue<Unsent> unsent_;  // What the socket did not take.
     std::vector<std::uint8_t> close_packet_;
     unsigned stragglers_ = 0;
     bool close_repeated_ = false;
