@@ -47,6 +47,18 @@ void set_server_name(gnutls_session_t session, std::string name) {
     static_cast<void>(gnutls_server_name_set(session, GNUTLS_NAME_DNS, name.data(), name.size()));
 }
 
+std::uint32_t iana_group(gnutls_group_t group) noexcept {
+    switch (group) {
+        case GNUTLS_GROUP_SECP256R1: return 23;
+        case GNUTLS_GROUP_SECP384R1: return 24;
+        case GNUTLS_GROUP_SECP521R1: return 25;
+        case GNUTLS_GROUP_X25519: return 29;
+        default: return 0;
+    }
+}
+
+}  // namespace
+
 // Signed-data without content or signature: the customary envelope for a list of certificates.
 int encode_chain(std::span<const gnutls_datum_t> certificates, std::vector<std::uint8_t>& out) {
     gnutls_pkcs7_t envelope = nullptr;
@@ -64,18 +76,6 @@ int encode_chain(std::span<const gnutls_datum_t> certificates, std::vector<std::
     out.assign(encoded.data, encoded.data + encoded.size);
     return 0;
 }
-
-std::uint32_t iana_group(gnutls_group_t group) noexcept {
-    switch (group) {
-        case GNUTLS_GROUP_SECP256R1: return 23;
-        case GNUTLS_GROUP_SECP384R1: return 24;
-        case GNUTLS_GROUP_SECP521R1: return 25;
-        case GNUTLS_GROUP_X25519: return 29;
-        default: return 0;
-    }
-}
-
-}  // namespace
 
 bool valid_alpn_list(std::span<const std::uint8_t> alpn_list) noexcept {
     AlpnNames names;
