@@ -121,6 +121,7 @@ private:
     static int on_verify(gnutls_session_t session) noexcept;
     static int on_client_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t* message) noexcept;
     static int on_secret(gnutls_session_t session, const char* label, const gnutls_datum_t* secret) noexcept;
+    int check_extensions() const noexcept;
     bool read_peer_certificate() noexcept;
 
     std::shared_ptr<const Credential> credential_;
