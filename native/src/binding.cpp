@@ -1,16 +1,17 @@
 #include "binding.h"
 
-#include <gnutls/crypto.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
 #include <new>
+#include <utility>
 
 #include "connection.h"
 #include "half_open.h"
 #include "listener.h"
 #include "quic_api.h"
+#include "random.h"
 #include "tokens.h"
 #include "wire.h"
 
@@ -82,9 +83,10 @@ void Binding::drop_user() noexcept {
     {
         std::lock_guard lock(library_.bindings_mutex);
         if (--users_ > 0) return;
+        if (!reader_.is_current() && std::exchange(close_posted_, true)) return;
     }
     if (reader_.is_current()) close_if_unused();
-    else (void)reader_.post(Ref<Actor>::share(this), {.op = op_close_if_unused});
+    else reader_.post(close_place_, Ref<Actor>::share(this), {.op = op_close_if_unused});
 }
 
 void Binding::close_if_unused() noexcept {
@@ -142,6 +144,10 @@ void Binding::execute(Command& command) noexcept {
         break;
     }
     case op_close_if_unused:
+        {
+            std::lock_guard lock(library_.bindings_mutex);
+            close_posted_ = false;
+        }
         close_if_unused();
         break;
     }
@@ -223,7 +229,7 @@ void Binding::negotiate_version(const ngtcp2_version_cid& header, std::size_t le
     // The reserved version keeps clients from relying on a list of one (RFC 9000, 6.3).
     static constexpr std::uint32_t versions[] = {0x1a2a3a4a, NGTCP2_PROTO_VER_V1};
     std::uint8_t unpredictable;
-    gnutls_rnd(GNUTLS_RND_NONCE, &unpredictable, sizeof unpredictable);
+    fill_random(&unpredictable, sizeof unpredictable);
     std::uint8_t packet[512];
     const ngtcp2_ssize written = ngtcp2_pkt_write_version_negotiation(packet, sizeof packet, unpredictable, header.scid, header.scidlen, header.dcid, header.dcidlen, versions,
                                                                       std::size(versions));
@@ -239,7 +245,7 @@ void Binding::reset(const ngtcp2_version_cid& header, std::size_t length, const 
     ngtcp2_cid_init(&id, header.dcid, header.dcidlen);
     std::uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN], unpredictable[ordinary], packet[ordinary];
     if (!Tokens::make_reset_token(id, token)) return;
-    gnutls_rnd(GNUTLS_RND_NONCE, unpredictable, sizeof unpredictable);
+    fill_random(unpredictable, sizeof unpredictable);
     const ngtcp2_ssize written = ngtcp2_pkt_write_stateless_reset(packet, sizeof packet, token, unpredictable, size - sizeof token);
     if (written > 0) answer({packet, static_cast<std::size_t>(written)}, local, remote);
 }

@@ -59,7 +59,9 @@ private:
     Library& library_;
     Worker& reader_;
     UdpSocket socket_;
-    unsigned users_ = 0;  // Guarded by library_.bindings_mutex.
+    unsigned users_ = 0;         // Guarded by library_.bindings_mutex.
+    bool close_posted_ = false;  // Likewise.
+    ReservedCommand close_place_;
     std::mutex listeners_mutex_;
     std::vector<Listener*> listeners_;
     ReceivedBatch batch_;  // The reader's, used again.

@@ -7,7 +7,8 @@ namespace kwik {
 
 BufferPool& BufferPool::instance() noexcept {
     // Never destroyed: worker threads may still return chunks while the process runs its static destructors.
-    static BufferPool* pool = new BufferPool;
+    alignas(BufferPool) static std::byte memory[sizeof(BufferPool)];
+    static BufferPool* pool = new (memory) BufferPool;
     return *pool;
 }
 

@@ -1,9 +1,10 @@
 #include "cid_table.h"
 
-#include <gnutls/crypto.h>
 
 #include <cstring>
 #include <new>
+
+#include "random.h"
 
 namespace kwik {
 
@@ -13,7 +14,7 @@ std::uint64_t CidTable::hash(std::span<const std::uint8_t> id) noexcept {
     // Two multiplications over 64-bit halves with random odd keys; ids have at most 20 bytes.
     struct Keys {
         std::uint64_t k[4];
-        Keys() noexcept { gnutls_rnd(GNUTLS_RND_RANDOM, k, sizeof k); }
+        Keys() noexcept { fill_random(k, sizeof k, GNUTLS_RND_RANDOM); }
     };
     static const Keys keys;
     std::uint64_t words[3] = {};
@@ -35,7 +36,7 @@ bool CidTable::make_key(std::span<const std::uint8_t> id, Key& key) noexcept {
 
 void CidTable::generate(ngtcp2_cid& id) noexcept {
     std::uint8_t bytes[cid_length];
-    do gnutls_rnd(GNUTLS_RND_NONCE, bytes, sizeof bytes);
+    do fill_random(bytes, sizeof bytes);
     while (worker_of(bytes, workers_) != worker_ || find(bytes) != nullptr);
     ngtcp2_cid_init(&id, bytes, sizeof bytes);
 }

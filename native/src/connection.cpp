@@ -60,18 +60,17 @@ abi::Status Connection::complete_certificate_validation(bool accept, std::uint32
 }
 
 void Connection::shutdown(std::uint32_t flags, std::uint64_t error) noexcept {
-    // Out of memory: the request is lost; ConnectionClose still ends the connection.
-    (void)worker_.post(Ref<Actor>::share(this), {.op = op_shutdown, .flags = flags, .value = error});
+    // The first one ends the connection; no other can change that.
+    if (!shutdown_called_.exchange(true)) worker_.post(shutdown_place_, Ref<Actor>::share(this), {.op = op_shutdown, .flags = flags, .value = error});
 }
 
 void Connection::close() noexcept {
     const bool wait = !worker_.is_current() && !end_reported_.load(std::memory_order_acquire);
     if (!wait) closed_.store(true, std::memory_order_release);
     auto self = Ref<Actor>::share(this);
-    const bool posted = wait ? worker_.post_and_wait(std::move(self), {.op = op_close}) : worker_.post(std::move(self), {.op = op_close});
+    if (wait) worker_.post_and_wait(std::move(self), {.op = op_close});
+    else worker_.post(close_place_, std::move(self), {.op = op_close});
     closed_.store(true, std::memory_order_release);
-    // Without memory for the command the connection is left to its idle timeout.
-    (void)posted;
     release();
 }
 
@@ -101,6 +100,10 @@ void Connection::begin(Configuration& configuration) noexcept {
     self_ = Ref<Connection>::share(this);
     configuration_ = Ref<Configuration>::share(&configuration);
     handshake_deadline_ = worker_.now() + configuration.settings.handshake_timeout;
+    if (!(timer_reserved_ = worker_.reserve_timer())) {
+        end(EndCause::transport(abi::out_of_memory, transport_internal_error, true));
+        return;
+    }
     if (const int error = socket_.connect(local_, remote_)) {
         const bool local_fault = error == EADDRINUSE || error == EADDRNOTAVAIL;
         end(EndCause::transport(error == EADDRINUSE ? abi::address_in_use : local_fault ? abi::invalid_address : abi::unreachable, transport_internal_error, true));
@@ -132,7 +135,8 @@ void Connection::accept(Library& library, Worker& worker, Ref<Binding> binding, 
     connection->binding_->add_user();
     connection->self_ = connection;
     connection->handshake_deadline_ = worker.now() + TransportSettings().handshake_timeout;
-    if (!connection->make_server(header, original)) {
+    connection->timer_reserved_ = worker.reserve_timer();
+    if (!connection->timer_reserved_ || !connection->make_server(header, original)) {
         connection->end(EndCause::transport(abi::out_of_memory, transport_internal_error, true));
         return;
     }
@@ -233,22 +237,23 @@ void Connection::end_streams() noexcept {
     const auto streams = std::exchange(streams_, {});
     for (const auto& [id, stream] : streams) stream->on_connection_ended(cause_);
     for (auto& waiting : waiting_) {
-        const auto streams_of_kind = std::exchange(waiting, {});
-        for (const auto& stream : streams_of_kind) stream->on_connection_ended(cause_);
+        auto streams_of_kind = std::exchange(waiting, {});
+        for (; !streams_of_kind.empty(); streams_of_kind.pop_front()) streams_of_kind.front()->on_connection_ended(cause_);
     }
-    touched_.clear();
-    to_send_.clear();
+    touched_ = {};
+    to_send_ = {};
 }
 
 void Connection::release_quic() noexcept {
     if (ngtcp2_conn* quic = std::exchange(quic_, nullptr)) (void)Ngtcp2Guard::run([quic] { return ngtcp2_conn_del(quic), 0; }, NGTCP2_ERR_INTERNAL);
     tls_.reset();
     hello_ = {};
-    unsent_ = {};
+    unsent_.clear();
 }
 
 void Connection::leave() noexcept {
     worker_.cancel_timer(*this);
+    if (std::exchange(timer_reserved_, false)) worker_.drop_timer();
     for (const ngtcp2_cid& id : ids_) worker_.connections().erase({id.data, id.datalen});
     ids_.clear();
     if (socket_.fd() >= 0) {

@@ -10,7 +10,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,10 +17,13 @@
 #include <vector>
 
 #include "binding.h"
+#include "chain.h"
 #include "configuration.h"
 #include "end_cause.h"
 #include "half_open.h"
 #include "quic_api.h"
+#include "queue.h"
+#include "quic_memory.h"
 #include "stream.h"
 #include "tls.h"
 #include "wire.h"
@@ -81,6 +83,13 @@ public:
     void queue_to_send(Stream& stream) noexcept;
     void schedule() noexcept { worker_.defer(*this, Ref<Object>::share(this)); }
     void forget(Stream& stream) noexcept;
+    // Ends the connection, at the end of this turn, because it forgot something that somebody waits for. Anywhere, also inside of a call of ngtcp2.
+    void run_out_of_memory() noexcept {
+        out_of_memory_ = true;
+        schedule();
+    }
+    // The result of a call of ngtcp2 that only memory matters to.
+    void check_memory(int rv) noexcept { if (rv == NGTCP2_ERR_NOMEM) run_out_of_memory(); }
     abi::Status indicate(abi::ConnectionEvent& event) noexcept;
 
 private:
@@ -112,6 +121,8 @@ private:
     int on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept;
     std::size_t longest_packet(const ngtcp2_conn_info& info) noexcept;
     int on_stream_open(std::int64_t id) noexcept;
+    bool is_out_of_memory() const noexcept { return out_of_memory_ || memory_.is_out(); }
+    int without_memory() noexcept;  // The result of a callback of ngtcp2 that found none.
     void stop_sending(std::int64_t stream, std::uint64_t error) noexcept override;
     void stream_fin(std::int64_t stream) noexcept override;
     void reset_stream(std::int64_t stream, std::uint64_t error, std::uint64_t final_size, std::size_t offset, std::size_t length) noexcept override;
@@ -134,7 +145,7 @@ private:
     void write_close(bool application, std::uint64_t error) noexcept;
     void answer_straggler(const Address& local, const Address& remote) noexcept;
     void send_close_packet(const Address& local, const Address& remote) noexcept;
-    int handle_expiry() noexcept;
+    int handle_expiry(std::uint64_t now) noexcept;
     void arm_timer() noexcept;
 
     Library& library_;
@@ -151,6 +162,8 @@ private:
     std::atomic<std::uint64_t> send_budget_{256 * 1024};
     std::atomic<bool> start_called_{false};
     std::atomic<bool> configured_{false};
+    std::atomic<bool> shutdown_called_{false};
+    ReservedCommand shutdown_place_, close_place_;
     std::atomic<bool> end_reported_{false};
     std::atomic<bool> closed_{false};  // The application closed the handle.
     bool announced_ = false;           // The application has the handle.
@@ -163,6 +176,7 @@ private:
     bool handshake_info_known_ = false;
     TlsSecrets* secrets_ = nullptr;  // The application's.
 
+    QuicMemory memory_;
     ngtcp2_conn* quic_ = nullptr;
     std::unique_ptr<TlsSession> tls_;
     Ref<Configuration> configuration_;
@@ -178,6 +192,8 @@ private:
     bool streams_reported_ = false;
     bool peer_moved_ = false;
     bool reset_received_ = false;
+    bool out_of_memory_ = false;
+    bool timer_reserved_ = false;
     std::uint64_t handshake_deadline_ = TimerHeap::never;
     std::uint64_t round_trip_ = 0;
     // See longest_packet; nanoseconds.
@@ -186,16 +202,16 @@ private:
     std::uint64_t short_packets_for_ = 0;
 
     std::unordered_map<std::int64_t, Ref<Stream>> streams_;  // Known to ngtcp2, by id.
-    std::deque<Ref<Stream>> waiting_[2];                     // Started above the peer's limit; [0] bidirectional, [1] one-way.
+    Queue<Ref<Stream>> waiting_[2];                     // Started above the peer's limit; [0] bidirectional, [1] one-way.
     std::int64_t next_id_[2];
-    std::vector<Ref<Stream>> touched_;
-    std::deque<Ref<Stream>> to_send_;
+    Chain<Stream, &Stream::next_touched> touched_;
+    Chain<Stream, &Stream::next_queued> to_send_;
     std::vector<StopSending> stops_;                                      // Seen in the packets just read.
     std::vector<std::int64_t> fins_;                                      // Likewise, of streams that we no longer read.
     std::unordered_map<std::int64_t, std::uint64_t> early_resets_;        // Likewise, of streams that ngtcp2 does not know yet.
     std::span<std::uint8_t> payload_;                                     // The packet being scanned.
 
-    std::deque<Unsent> unsent_;  // What the socket did not take.
+    Queue<Unsent> unsent_;  // What the socket did not take.
     std::vector<std::uint8_t> close_packet_;
     unsigned stragglers_ = 0;
     bool close_repeated_ = false;

@@ -31,9 +31,15 @@ alignas(64) thread_local std::uint8_t batch_memory[UdpSocket::max_batch_bytes + 
 void Connection::run_deferred() noexcept {
     if (quic_ == nullptr) return;
     const auto keep = Ref<Connection>::share(this);
+    if (is_out_of_memory()) {
+        end(EndCause::library_error(NGTCP2_ERR_NOMEM));
+        return;
+    }
     deliver();
     if (quic_ != nullptr) flush();
-    if (quic_ != nullptr) arm_timer();
+    if (quic_ == nullptr) return;
+    arm_timer();
+    if (is_out_of_memory()) schedule();
 }
 
 void Connection::deliver() noexcept {
@@ -53,8 +59,8 @@ void Connection::deliver() noexcept {
     }
     // Callbacks may touch further streams.
     while (quic_ != nullptr && !touched_.empty()) {
-        const auto streams = std::exchange(touched_, {});
-        for (const auto& stream : streams) {
+        for (auto streams = std::exchange(touched_, {}); !streams.empty();) {
+            const Ref<Stream> stream = streams.pop_front();
             stream->touched = false;
             if (quic_ != nullptr) stream->deliver();
         }
@@ -182,26 +188,12 @@ void Connection::deliver_peer_address() noexcept {
 // ---------------------------------------------------------------------------------------------------- streams
 
 void Connection::touch(Stream& stream) noexcept {
-    if (!stream.touched) {
-        try {
-            touched_.push_back(Ref<Stream>::share(&stream));
-        } catch (const std::bad_alloc&) {
-            return;  // The next packet or command of the stream touches it again.
-        }
-        stream.touched = true;
-    }
+    if (!std::exchange(stream.touched, true)) touched_.push_back(stream);
     schedule();
 }
 
 void Connection::queue_to_send(Stream& stream) noexcept {
-    if (!stream.queued) {
-        try {
-            to_send_.push_back(Ref<Stream>::share(&stream));
-        } catch (const std::bad_alloc&) {
-            return;
-        }
-        stream.queued = true;
-    }
+    if (!std::exchange(stream.queued, true)) to_send_.push_back(stream);
     schedule();
 }
 
@@ -221,9 +213,7 @@ void Connection::start_stream(Stream& stream, std::uint32_t flags) noexcept {
     const int kind = stream.is_unidirectional() ? 1 : 0;
     auto& waiting = waiting_[kind];
     constexpr abi::Status stream_limit_reached = 86;
-    try {
-        waiting.push_back(Ref<Stream>::share(&stream));
-    } catch (const std::bad_alloc&) {
+    if (!waiting.push_back(Ref<Stream>::share(&stream))) {
         stream.on_start_failed(abi::out_of_memory);
         return;
     }
@@ -246,17 +236,21 @@ void Connection::open_waiting(int kind) noexcept {
         Stream* user_data = stream->is_cancelled() ? nullptr : stream.get();
         std::int64_t id;
         const int rv = kind == 1 ? ngtcp2_conn_open_uni_stream(quic_, &id, user_data) : ngtcp2_conn_open_bidi_stream(quic_, &id, user_data);
-        if (rv != 0) return;  // NGTCP2_ERR_STREAM_ID_BLOCKED; NGTCP2_ERR_NOMEM is tried again with the next stream.
+        if (rv != 0) {
+            check_memory(rv);  // The others wait for the peer: NGTCP2_ERR_STREAM_ID_BLOCKED.
+            return;
+        }
         waiting.pop_front();
         next_id_[kind] = id + 4;
         if (user_data == nullptr) {
-            (void)ngtcp2_conn_shutdown_stream(quic_, 0, id, stream->cancel_error());
+            check_memory(ngtcp2_conn_shutdown_stream(quic_, 0, id, stream->cancel_error()));
             continue;
         }
         try {
             streams_.emplace(id, stream);
         } catch (const std::bad_alloc&) {
             end(EndCause::library_error(NGTCP2_ERR_NOMEM));
+            stream->on_connection_ended(cause_);  // It is in none of the lists any more.
             return;
         }
         stream->on_opened(id);
@@ -295,7 +289,7 @@ bool Connection::send_batch(std::span<const std::uint8_t> bytes, std::size_t seg
     const int error = unsent_.empty() ? socket().send(bytes, segment, local, remote) : EAGAIN;
     if (error == EAGAIN) {
         try {
-            unsent_.push_back({{bytes.begin(), bytes.end()}, segment, local, remote});
+            (void)unsent_.push_back({{bytes.begin(), bytes.end()}, segment, local, remote});
         } catch (const std::bad_alloc&) {
             // Lost; ngtcp2 repairs it.
         }
@@ -326,10 +320,10 @@ ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp
     };
     for (;;) {
         if (to_send_.empty()) return write(NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, nullptr);
-        Stream& stream = *to_send_.front();
+        Stream& stream = to_send_.front();
         const auto leave_queue = [&] {
             stream.queued = false;
-            to_send_.pop_front();
+            (void)to_send_.pop_front();
         };
         ngtcp2_vec pieces[max_pieces];
         const SendBuffer::Next next = stream.outgoing().peek(pieces, max_pieces);
@@ -357,15 +351,8 @@ ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp
         default:
             break;
         }
-        if (written > 0 && to_send_.size() > 1) {
-            // In turn, so that a bulk stream does not hold up the others.
-            try {
-                to_send_.push_back(to_send_.front());
-                to_send_.pop_front();
-            } catch (const std::bad_alloc&) {
-                // Its turn lasts longer.
-            }
-        }
+        // In turn, so that a bulk stream does not hold up the others.
+        if (written > 0) to_send_.rotate();
         return written;
     }
 }
@@ -460,7 +447,7 @@ void Connection::flush() noexcept {
     // Not paced: see unpaced_tx_time. The pacing timer, then past, is cleared by handle_expiry, which may find another timer due and want to write again.
     const bool due = ngtcp2_conn_get_expiry(quic_) <= worker_.now();
     ngtcp2_conn_update_pkt_tx_time(quic_, unpaced_tx_time(worker_.now()));
-    if (const int rv = handle_expiry()) {
+    if (const int rv = handle_expiry(worker_.now())) {
         end(EndCause::library_error(rv));
         return;
     }
@@ -501,15 +488,14 @@ void Connection::answer_straggler(const Address& local, const Address& remote) n
 
 // ---------------------------------------------------------------------------------------------------- time
 
-int Connection::handle_expiry() noexcept {
-    return Ngtcp2Guard::run([this] { return ngtcp2_conn_handle_expiry(quic_, worker_.now()); }, NGTCP2_ERR_INTERNAL);
+int Connection::handle_expiry(std::uint64_t now) noexcept {
+    return Ngtcp2Guard::run([this, now] { return ngtcp2_conn_handle_expiry(quic_, now); }, NGTCP2_ERR_INTERNAL);
 }
 
 void Connection::arm_timer() noexcept {
     std::uint64_t deadline = std::min(ngtcp2_conn_get_expiry(quic_), handshake_deadline_);
     if (!unsent_.empty()) deadline = std::min(deadline, worker_.now() + retry_full_socket);
-    // Out of memory is impossible for a timer that is set already, and at the first time it only costs this wakeup.
-    (void)worker_.set_timer(*this, deadline);
+    (void)worker_.set_timer(*this, deadline);  // It has its room.
 }
 
 void Connection::on_timer(std::uint64_t now) noexcept {
@@ -528,7 +514,7 @@ void Connection::on_timer(std::uint64_t now) noexcept {
         end(EndCause::library_error(NGTCP2_ERR_HANDSHAKE_TIMEOUT));
         return;
     }
-    if (const int rv = handle_expiry()) {
+    if (const int rv = handle_expiry(now)) {
         end(EndCause::library_error(rv));
         return;
     }

@@ -1,5 +1,4 @@
 // Making ngtcp2's connection, and what ngtcp2 calls back. Nothing here runs application code.
-#include <gnutls/crypto.h>
 
 #include <cstring>
 #include <new>
@@ -7,6 +6,7 @@
 #include "connection.h"
 #include "ngtcp2_guard.h"
 #include "ngtcp2_internal.h"
+#include "random.h"
 #include "tokens.h"
 
 namespace kwik {
@@ -24,7 +24,7 @@ struct Quic {
     static Connection& of(void* user_data) { return *static_cast<Connection*>(user_data); }
     static Stream* stream(void* stream_user_data) { return static_cast<Stream*>(stream_user_data); }
 
-    static void random(std::uint8_t* out, std::size_t length, const ngtcp2_rand_ctx*) { gnutls_rnd(GNUTLS_RND_NONCE, out, length); }
+    static void random(std::uint8_t* out, std::size_t length, const ngtcp2_rand_ctx*) { fill_random(out, length); }
 
     static int decrypt(std::uint8_t* out, const ngtcp2_crypto_aead* aead, const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* ciphertext, std::size_t length,
                        const std::uint8_t* nonce, std::size_t nonce_length, const std::uint8_t* header, std::size_t header_length) {
@@ -56,9 +56,9 @@ struct Quic {
         try {
             connection.ids_.push_back(*id);
         } catch (const std::bad_alloc&) {
-            return NGTCP2_ERR_CALLBACK_FAILURE;
+            return connection.without_memory();
         }
-        return connection.worker_.connections().insert({id->data, id->datalen}, &connection) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
+        return connection.worker_.connections().insert({id->data, id->datalen}, &connection) ? 0 : connection.without_memory();
     }
 
     static int remove_connection_id(ngtcp2_conn*, const ngtcp2_cid* id, void* user_data) {
@@ -71,13 +71,13 @@ struct Quic {
 
     static int stream_open(ngtcp2_conn*, std::int64_t id, void* user_data) { return of(user_data).on_stream_open(id); }
 
-    static int stream_data(ngtcp2_conn* quic, std::uint32_t flags, std::int64_t, std::uint64_t, const std::uint8_t* data, std::size_t length, void*, void* stream_user_data) {
+    static int stream_data(ngtcp2_conn* quic, std::uint32_t flags, std::int64_t, std::uint64_t, const std::uint8_t* data, std::size_t length, void* user_data, void* stream_user_data) {
         Stream* s = stream(stream_user_data);
         if (s == nullptr) {
             ngtcp2_conn_extend_max_offset(quic, length);
             return 0;
         }
-        return s->on_data({data, length}, (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
+        return s->on_data({data, length}, (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0) ? 0 : of(user_data).without_memory();
     }
 
     static int stream_acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t offset, std::uint64_t length, void* user_data, void* stream_user_data) {
@@ -191,9 +191,13 @@ bool Connection::make_client(const TransportSettings& transport) noexcept {
     ngtcp2_cid source, destination;
     worker_.connections().generate(source);
     destination.datalen = client_dcid_length;
-    gnutls_rnd(GNUTLS_RND_RANDOM, destination.data, destination.datalen);
+    fill_random(destination.data, destination.datalen, GNUTLS_RND_RANDOM);
     const ngtcp2_path initial = path();
-    return ngtcp2_conn_client_new(&quic_, &destination, &source, &initial, NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params, nullptr, this) == 0;
+    // A failure leaves a pointer to what ngtcp2 freed.
+    ngtcp2_conn* made;
+    if (ngtcp2_conn_client_new(&made, &destination, &source, &initial, NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params, memory_.functions(), this) != 0) return false;
+    quic_ = made;
+    return true;
 }
 
 bool Connection::make_server(const ngtcp2_pkt_hd& header, const ngtcp2_cid* original) noexcept {
@@ -223,7 +227,10 @@ bool Connection::make_server(const ngtcp2_pkt_hd& header, const ngtcp2_cid* orig
         if (!worker_.connections().insert({id.data, id.datalen}, this)) return false;
     }
     const ngtcp2_path initial = path();
-    return ngtcp2_conn_server_new(&quic_, &header.scid, &source, &initial, header.version, &callbacks, &settings, &params, nullptr, this) == 0;
+    ngtcp2_conn* made;  // As above.
+    if (ngtcp2_conn_server_new(&made, &header.scid, &source, &initial, header.version, &callbacks, &settings, &params, memory_.functions(), this) != 0) return false;
+    quic_ = made;
+    return true;
 }
 
 void Connection::receive(std::span<const std::uint8_t> datagram, const Address& local, const Address& remote) noexcept {
@@ -275,18 +282,21 @@ void Connection::receive(std::span<const std::uint8_t> datagram, const Address& 
         break;
     }
     default:
-        end(cause_of(rv));
+        end(is_out_of_memory() ? EndCause::library_error(NGTCP2_ERR_NOMEM) : cause_of(rv));
         break;
     }
 }
 
+int Connection::without_memory() noexcept {
+    out_of_memory_ = true;
+    return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
 int Connection::on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept {
     // Nobody would read what follows the handshake (session tickets), so nothing may store it.
-    if (level == NGTCP2_CRYPTO_LEVEL_APPLICATION) return 0;
+    if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT) return 0;
     const auto pass_on = [&] { return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this); };
     if (tls_) return Ngtcp2Guard::run(pass_on, NGTCP2_ERR_CALLBACK_FAILURE);
-    if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT) return 0;
-    if (tls_) return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this);
     try {
         if (hello_.size() + bytes.size() > max_client_hello) return NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED;
         hello_.insert(hello_.end(), bytes.begin(), bytes.end());
@@ -298,12 +308,12 @@ int Connection::on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offs
 
 int Connection::on_stream_open(std::int64_t id) noexcept {
     auto stream = Ref<Stream>::adopt(Stream::accept(*this, id));
-    if (!stream) return NGTCP2_ERR_CALLBACK_FAILURE;
+    if (!stream) return without_memory();
     Stream* s = stream.get();
     try {
         streams_.emplace(id, std::move(stream));
     } catch (const std::bad_alloc&) {
-        return NGTCP2_ERR_CALLBACK_FAILURE;
+        return without_memory();
     }
     if (ngtcp2_conn_set_stream_user_data(quic_, id, s) != 0) return NGTCP2_ERR_CALLBACK_FAILURE;
     if (const auto it = early_resets_.find(id); it != early_resets_.end()) s->on_early_reset(it->second);
@@ -312,11 +322,11 @@ int Connection::on_stream_open(std::int64_t id) noexcept {
 }
 
 void Connection::stop_sending(std::int64_t stream, std::uint64_t error) noexcept {
-    try { stops_.push_back({stream, error}); } catch (const std::bad_alloc&) {}
+    try { stops_.push_back({stream, error}); } catch (const std::bad_alloc&) { out_of_memory_ = true; }
 }
 
 void Connection::stream_fin(std::int64_t stream) noexcept {
-    try { fins_.push_back(stream); } catch (const std::bad_alloc&) {}
+    try { fins_.push_back(stream); } catch (const std::bad_alloc&) { out_of_memory_ = true; }
 }
 
 void Connection::reset_stream(std::int64_t stream, std::uint64_t error, std::uint64_t final_size, std::size_t offset, std::size_t length) noexcept {
@@ -327,6 +337,7 @@ void Connection::reset_stream(std::int64_t stream, std::uint64_t error, std::uin
     try {
         early_resets_.emplace(stream, error);
     } catch (const std::bad_alloc&) {
+        out_of_memory_ = true;
         return;
     }
     write_fin_over_reset(payload_.subspan(offset, length), stream, final_size);

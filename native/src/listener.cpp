@@ -77,8 +77,7 @@ void Listener::end_callback() noexcept {
 }
 
 void Listener::post_stopped() noexcept {
-    // Out of memory: the event is lost, and the application waits for it in vain; there is no other thread to run it on.
-    (void)binding_->reader().post(Ref<Actor>::share(this), {.op = op_stopped});
+    binding_->reader().post(stopped_place_, Ref<Actor>::share(this), {.op = op_stopped});
 }
 
 void Listener::execute(Command&) noexcept {

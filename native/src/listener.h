@@ -47,6 +47,7 @@ private:
     unsigned callbacks_ = 0;  // Running now.
     Ref<Binding> binding_;
     std::vector<std::uint8_t> alpn_list_;  // Constant while listening.
+    ReservedCommand stopped_place_;
 };
 
 }  // namespace kwik

@@ -22,7 +22,9 @@ protected:
     virtual ~Object() = default;
 
 private:
+    friend class Worker;
     std::atomic<std::uint32_t> references_{1};
+    Object* next_retired_ = nullptr;  // See Worker::retire.
 };
 
 // Owns one reference.
@@ -68,6 +70,13 @@ struct Command {
 class Actor : public Object {
 public:
     virtual void execute(Command& command) noexcept = 0;
+};
+
+// The place of a command that must not be lost when there is no memory for it. In use from Worker::post until its execution begins.
+struct ReservedCommand {
+    ReservedCommand* next = nullptr;
+    Ref<Actor> target = {};
+    Command command = {};
 };
 
 // What an application holds as HQUIC. The kind is checked at the API; context and callback are set inside the callback that announced the handle or before it was started, as .NET does.

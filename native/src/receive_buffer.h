@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <vector>
 
 #include "abi.h"
 #include "buffer_pool.h"
+#include "queue.h"
 
 namespace kwik {
 
@@ -29,7 +29,8 @@ public:
 private:
     static constexpr std::size_t first_piece = 4096;  // Most streams of a messaging protocol are short.
     struct Piece { BufferPool::Chunk memory; std::uint32_t length; };
-    std::deque<Piece> pieces_;
+    static std::size_t spare(const Piece& piece) noexcept { return piece.memory.get_deleter().capacity - piece.length; }
+    Queue<Piece> pieces_;
     std::uint32_t skip_ = 0;  // Consumed bytes of the first piece.
     std::uint64_t size_ = 0;
     std::uint64_t offset_ = 0;

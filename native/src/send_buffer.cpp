@@ -52,14 +52,12 @@ bool SendBuffer::take_copy(std::span<const abi::Buffer> buffers, std::size_t len
 
 bool SendBuffer::link(std::vector<Piece>&& pieces) noexcept {
     std::size_t linked = 0;
-    try {
-        for (Piece& piece : pieces) {
-            pieces_.push_back(std::move(piece));
-            ++linked;
+    for (Piece& piece : pieces) {
+        if (!pieces_.push_back(std::move(piece))) {
+            while (linked-- > 0) pieces_.pop_back();
+            return false;
         }
-    } catch (const std::bad_alloc&) {
-        while (linked-- > 0) pieces_.pop_back();
-        return false;
+        ++linked;
     }
     for (std::size_t i = pieces_.size() - linked; i < pieces_.size(); ++i) copied_ += pieces_[i].length;
     return true;
@@ -69,13 +67,8 @@ bool SendBuffer::link(std::vector<Piece>&& pieces) noexcept {
 bool SendBuffer::append_small(std::span<const abi::Buffer> buffers, std::size_t length) noexcept {
     if (length == 0) return true;
     if (pieces_.empty() || pieces_.back().spare() < length) {
-        try {
-            Piece piece{BufferPool::take(small_piece), 0};
-            if (!piece.memory) return false;
-            pieces_.push_back(std::move(piece));
-        } catch (const std::bad_alloc&) {
-            return false;
-        }
+        Piece piece{BufferPool::take(small_piece), 0};
+        if (!piece.memory || !pieces_.push_back(std::move(piece))) return false;
     }
     Piece& tail = pieces_.back();
     gather(buffers, tail.memory.get() + tail.length, 0, length);
@@ -99,7 +92,7 @@ SendBuffer::Posted SendBuffer::post(std::span<const abi::Buffer> buffers, bool f
         }
         if (!copy_now) {
             try {
-                outstanding_.push_back(Pending{{buffers.begin(), buffers.end()}, fin, context});
+                if (!outstanding_.push_back(Pending{{buffers.begin(), buffers.end()}, fin, context})) return Posted::no_memory;
             } catch (const std::bad_alloc&) {
                 return Posted::no_memory;
             }
@@ -121,7 +114,7 @@ bool SendBuffer::finish() noexcept {
     std::lock_guard lock(mutex_);
     if (closed_) return false;
     closed_ = true;
-    if (outstanding_.empty()) fin_ = true;
+    if (completed_ == outstanding_.size()) fin_ = true;
     else outstanding_.back().fin = true;
     return true;
 }
@@ -186,17 +179,17 @@ void SendBuffer::acknowledged(std::uint64_t offset) noexcept {
     }
 }
 
-bool SendBuffer::refill(std::uint64_t budget, std::vector<void*>& completed) noexcept {
+bool SendBuffer::refill(std::uint64_t budget) noexcept {
     std::lock_guard lock(mutex_);
     bool progress = false;
-    while (!outstanding_.empty()) {
-        Pending& pending = outstanding_.front();
+    while (completed_ < outstanding_.size()) {
+        Pending& pending = outstanding_[completed_];
         const std::size_t left = total_length(pending.buffers);
         if (left > 0) {
             if (held() >= budget) return progress;
             const std::size_t part = std::min(left, BufferPool::chunk_size);
             std::vector<Piece> pieces;
-            if (!take_copy(pending.buffers, part, pieces) || !link(std::move(pieces))) return progress;  // Tried again at the next acknowledgement.
+            if (!take_copy(pending.buffers, part, pieces) || !link(std::move(pieces))) return progress;
             progress = true;
             for (std::size_t rest = part; rest > 0;) {
                 abi::Buffer& front = pending.buffers.front();
@@ -212,21 +205,24 @@ bool SendBuffer::refill(std::uint64_t budget, std::vector<void*>& completed) noe
             fin_ = true;
             progress = true;
         }
-        try { completed.push_back(pending.context); } catch (const std::bad_alloc&) { return progress; }
-        outstanding_.pop_front();
+        ++completed_;
     }
     return progress;
 }
 
-void SendBuffer::cancel(std::vector<void*>& contexts) noexcept {
+void SendBuffer::cancel() noexcept {
     std::lock_guard lock(mutex_);
     closed_ = true;
-    try {
-        for (const Pending& pending : outstanding_) contexts.push_back(pending.context);
-    } catch (const std::bad_alloc&) {
-        return;
-    }
-    outstanding_.clear();
+    completed_ = outstanding_.size();
+}
+
+bool SendBuffer::take_completed(void*& context) noexcept {
+    std::lock_guard lock(mutex_);
+    if (completed_ == 0) return false;
+    context = outstanding_.front().context;
+    outstanding_.pop_front();
+    --completed_;
+    return true;
 }
 
 void SendBuffer::clear() noexcept {
@@ -236,6 +232,11 @@ void SendBuffer::clear() noexcept {
     cursor_ = 0;
     cursor_offset_ = 0;
     first_ = acked_ = sent_ = copied_;
+}
+
+bool SendBuffer::is_starved() noexcept {
+    std::lock_guard lock(mutex_);
+    return completed_ < outstanding_.size() && held() == 0;
 }
 
 bool SendBuffer::is_closed() noexcept {

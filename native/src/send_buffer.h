@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "abi.h"
 #include "buffer_pool.h"
 #include "quic_api.h"
+#include "queue.h"
 
 namespace kwik {
 
@@ -25,7 +25,7 @@ public:
 
     enum class Posted {
         complete,     // Copied; SEND_COMPLETE is due now.
-        outstanding,  // SEND_COMPLETE comes out of refill() or cancel().
+        outstanding,  // SEND_COMPLETE is due when take_completed() returns the context.
         closed,       // After FIN or close(): nothing was taken.
         no_memory,    // Nothing was taken.
     };
@@ -46,14 +46,18 @@ public:
     void sent(std::uint64_t bytes, bool fin) noexcept;
     // All bytes before `offset` were acknowledged: frees what lies wholly before it.
     void acknowledged(std::uint64_t offset) noexcept;
-    // Copies from outstanding sends while the budget allows; appends the contexts of the completed ones. True if there is something new to send.
-    bool refill(std::uint64_t budget, std::vector<void*>& completed) noexcept;
-    // Gives up all outstanding sends (their contexts are appended) and takes no more; copies stay, ngtcp2 may still refer to them.
-    void cancel(std::vector<void*>& contexts) noexcept;
+    // Copies from outstanding sends while the budget and the memory allow; the completed ones wait for take_completed(). True if there is something new to send.
+    bool refill(std::uint64_t budget) noexcept;
+    // Gives up all outstanding sends, which count as completed then, and takes no more; copies stay, ngtcp2 may still refer to them.
+    void cancel() noexcept;
+    // The next of the outstanding sends that were completed or cancelled, in the order of their posts; false if there is none.
+    [[nodiscard]] bool take_completed(void*& context) noexcept;
     // Frees all memory; only after ngtcp2 closed the stream or the connection.
     void clear() noexcept;
 
     bool fin_sent() const noexcept { return fin_sent_; }
+    // Outstanding sends wait for memory, and nothing is unacknowledged whose acknowledgement would be the moment to try again.
+    bool is_starved() noexcept;
     bool is_closed() noexcept;
     bool has_outstanding() noexcept;
     std::uint64_t held_bytes() noexcept;  // Copied and not yet acknowledged, for tests.
@@ -77,8 +81,9 @@ private:
 
     std::mutex post_mutex_;  // Held for a whole post, so that posts keep their order while copying outside of mutex_.
     std::mutex mutex_;
-    std::deque<Piece> pieces_;        // Copies from first_ on.
-    std::deque<Pending> outstanding_;
+    Queue<Piece> pieces_;        // Copies from first_ on.
+    Queue<Pending> outstanding_;
+    std::size_t completed_ = 0;  // How many of the outstanding ones, from the front, are over and only have to be reported.
     std::uint64_t first_ = 0;   // Offset of pieces_.front().
     std::uint64_t acked_ = 0;
     std::uint64_t copied_ = 0;

@@ -56,8 +56,8 @@ abi::Status Stream::send(std::span<const abi::Buffer> buffers, std::uint32_t fla
     const SendBuffer::Posted posted = outgoing_.post(buffers, (flags & abi::send_fin) != 0, send_context, connection_->send_budget());
     if (posted == SendBuffer::Posted::closed) return connection_->ended_status_for_send();
     if (posted == SendBuffer::Posted::no_memory) return abi::out_of_memory;
-    // One command is enough for any number of sends that come before it runs. Without memory for it the next send or acknowledgement moves the data.
-    if (!send_posted_.exchange(true) && !connection_->worker().post(Ref<Actor>::share(this), {.op = op_send})) send_posted_.store(false);
+    // One command is enough for any number of sends that come before it runs.
+    if (!send_posted_.exchange(true)) connection_->worker().post(send_place_, Ref<Actor>::share(this), {.op = op_send});
     if (posted == SendBuffer::Posted::complete && !closed_.load(std::memory_order_acquire)) {
         abi::StreamEvent event{};
         event.type = abi::StreamEvent::send_complete;
@@ -76,8 +76,8 @@ void Stream::close() noexcept {
     const bool wait = !worker.is_current() && !end_reported_.load(std::memory_order_acquire);
     if (!wait) closed_.store(true, std::memory_order_release);
     auto self = Ref<Actor>::share(this);
-    // Without memory for the command the stream is left to the end of its connection.
-    (void)(wait ? worker.post_and_wait(std::move(self), {.op = op_close}) : worker.post(std::move(self), {.op = op_close}));
+    if (wait) worker.post_and_wait(std::move(self), {.op = op_close});
+    else worker.post(close_place_, std::move(self), {.op = op_close});
     closed_.store(true, std::memory_order_release);
     release();
 }
@@ -125,8 +125,8 @@ void Stream::on_opened(std::int64_t id) noexcept {
     shown_id_.store(id, std::memory_order_release);
     opened_ = true;
     // What was aborted while waiting is aborted for the peer now.
-    if (send_ == Send::done) (void)ngtcp2_conn_shutdown_stream_write(connection_->quic(), 0, id_, abort_error_);
-    if (receive_ == Receive::done) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, abort_error_);
+    if (send_ == Send::done) connection_->check_memory(ngtcp2_conn_shutdown_stream_write(connection_->quic(), 0, id_, abort_error_));
+    if (receive_ == Receive::done) connection_->check_memory(ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, abort_error_));
     queue_to_send();
     if (!started_) return;  // START_COMPLETE says it.
     if ((start_flags_ & abi::start_indicate_accept) != 0) {
@@ -231,13 +231,14 @@ void Stream::queue_to_send() noexcept {
 }
 
 void Stream::complete_sends(bool canceled) noexcept {
-    std::vector<void*> contexts;
     if (canceled) {
-        outgoing_.cancel(contexts);
-    } else if (outgoing_.refill(connection_->send_budget(), contexts)) {
+        outgoing_.cancel();
+    } else if (outgoing_.refill(connection_->send_budget())) {
         queue_to_send();
+    } else if (outgoing_.is_starved()) {
+        connection_->run_out_of_memory();
     }
-    for (void* send_context : contexts) {
+    for (void* send_context; outgoing_.take_completed(send_context);) {
         abi::StreamEvent event{};
         event.type = abi::StreamEvent::send_complete;
         event.sent.canceled = canceled;
@@ -260,7 +261,7 @@ void Stream::abort_send(std::uint64_t error, bool by_peer) noexcept {
     abort_error_ = error;
     // A STOP_SENDING was answered with a RESET_STREAM by ngtcp2 itself.
     if (!by_peer && opened_ && !quic_closed_ && !connection_->ended()) {
-        (void)ngtcp2_conn_shutdown_stream_write(connection_->quic(), 0, id_, error);
+        connection_->check_memory(ngtcp2_conn_shutdown_stream_write(connection_->quic(), 0, id_, error));
         connection_->schedule();
     }
     complete_sends(true);
@@ -275,7 +276,7 @@ void Stream::abort_receive(std::uint64_t error) noexcept {
     const std::uint64_t dropped = incoming_.clear();
     if (connection_->ended()) return;
     ngtcp2_conn_extend_max_offset(connection_->quic(), dropped);
-    if (opened_ && !quic_closed_) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, error);
+    if (opened_ && !quic_closed_) connection_->check_memory(ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, error));
     connection_->schedule();
 }
 
@@ -351,7 +352,7 @@ void Stream::credit(std::uint64_t consumed) noexcept {
         window_since_ = now;
         window_consumed_ = 0;
     }
-    (void)ngtcp2_conn_extend_max_stream_offset(connection_->quic(), id_, consumed + growth);
+    connection_->check_memory(ngtcp2_conn_extend_max_stream_offset(connection_->quic(), id_, consumed + growth));
 }
 
 void Stream::deliver_received() noexcept {
@@ -411,7 +412,7 @@ void Stream::deliver() noexcept {
             receive_ = Receive::done;
             ngtcp2_conn_extend_max_offset(connection_->quic(), incoming_.clear());
             // Gives back the window of the bytes that will never come; the STOP_SENDING that goes with it says nothing new.
-            if (early_reset_ && !quic_closed_) (void)ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, reset_error_);
+            if (early_reset_ && !quic_closed_) connection_->check_memory(ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, reset_error_));
             abi::StreamEvent event{};
             event.type = abi::StreamEvent::peer_send_aborted;
             event.aborted.error = reset_error_;

@@ -78,6 +78,8 @@ public:
 
     // Sending, called by Connection::flush between ngtcp2 calls.
     SendBuffer& outgoing() noexcept { return outgoing_; }
+    Stream* next_queued = nullptr;   // For the connection's chains.
+    Stream* next_touched = nullptr;
     bool queued = false;    // In the connection's list of streams with something to send.
     bool touched = false;   // In the connection's list of streams with something to deliver.
     bool announced = false; // The application knows the stream.
@@ -117,6 +119,7 @@ private:
     std::uint32_t start_flags_ = 0;
     std::atomic<bool> start_called_{false};
     std::atomic<bool> send_posted_{false};    // An op_send is on its way.
+    ReservedCommand send_place_, close_place_;
     std::atomic<bool> end_reported_{false};   // SHUTDOWN_COMPLETE was given to the application.
     std::atomic<bool> closed_{false};         // The application closed the handle: no callback any more.
 

@@ -58,6 +58,17 @@ bool TimerHeap::set(Timed& timed, std::uint64_t deadline) noexcept {
     return true;
 }
 
+bool TimerHeap::reserve(std::size_t timers) noexcept {
+    try {
+        // Doubled, or each further timer would copy the heap.
+        if (timers > heap_.capacity()) heap_.reserve(std::max(timers, 2 * heap_.capacity()));
+        due_.reserve(heap_.capacity());
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
 void TimerHeap::cancel(Timed& timed) noexcept {
     // An element that run() already took out may be cancelled, or destroyed, by an earlier one of the same run.
     if (auto it = std::find(due_.begin(), due_.end(), &timed); it != due_.end()) *it = nullptr;

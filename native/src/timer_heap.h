@@ -31,6 +31,8 @@ public:
     // Sets, moves, or (deadline == never) cancels. False: no memory, the timer is as before.
     [[nodiscard]] bool set(Timed& timed, std::uint64_t deadline) noexcept;
     void cancel(Timed& timed) noexcept;
+    // After it, as many timers as this can be set without further memory. False: no memory.
+    [[nodiscard]] bool reserve(std::size_t timers) noexcept;
     std::uint64_t earliest() const noexcept { return heap_.empty() ? never : heap_.front()->deadline_; }
     // Calls on_timer for everything due at `now`; what is set meanwhile for a time not after `now` waits for the next call, so that the loop ends.
     void run(std::uint64_t now) noexcept;

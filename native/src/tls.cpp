@@ -47,6 +47,18 @@ void set_server_name(gnutls_session_t session, std::string name) {
     static_cast<void>(gnutls_server_name_set(session, GNUTLS_NAME_DNS, name.data(), name.size()));
 }
 
+std::uint32_t iana_group(gnutls_group_t group) noexcept {
+    switch (group) {
+        case GNUTLS_GROUP_SECP256R1: return 23;
+        case GNUTLS_GROUP_SECP384R1: return 24;
+        case GNUTLS_GROUP_SECP521R1: return 25;
+        case GNUTLS_GROUP_X25519: return 29;
+        default: return 0;
+    }
+}
+
+}  // namespace
+
 // Signed-data without content or signature: the customary envelope for a list of certificates.
 int encode_chain(std::span<const gnutls_datum_t> certificates, std::vector<std::uint8_t>& out) {
     gnutls_pkcs7_t envelope = nullptr;
@@ -64,18 +76,6 @@ int encode_chain(std::span<const gnutls_datum_t> certificates, std::vector<std::
     out.assign(encoded.data, encoded.data + encoded.size);
     return 0;
 }
-
-std::uint32_t iana_group(gnutls_group_t group) noexcept {
-    switch (group) {
-        case GNUTLS_GROUP_SECP256R1: return 23;
-        case GNUTLS_GROUP_SECP384R1: return 24;
-        case GNUTLS_GROUP_SECP521R1: return 25;
-        case GNUTLS_GROUP_X25519: return 29;
-        default: return 0;
-    }
-}
-
-}  // namespace
 
 bool valid_alpn_list(std::span<const std::uint8_t> alpn_list) noexcept {
     AlpnNames names;
@@ -136,8 +136,12 @@ TlsSession& TlsSession::from(gnutls_session_t session) noexcept {
 
 // QUIC cannot do without ALPN (RFC 9001, 8.1), and GNUTLS_ALPN_MANDATORY catches a mismatch only when the peer sent the extension at all. So a server finds out here, and a client in
 // on_verify, because at GnuTLS' hook for EncryptedExtensions the extensions are not read yet.
-int TlsSession::on_client_hello(gnutls_session_t session, unsigned, unsigned, unsigned, const gnutls_datum_t*) noexcept {
-    return from(session).negotiated_alpn().empty() ? GNUTLS_E_NO_APPLICATION_PROTOCOL : 0;
+int TlsSession::on_client_hello(gnutls_session_t session, unsigned, unsigned, unsigned, const gnutls_datum_t*) noexcept { return from(session).check_extensions(); }
+
+// Nor can it do without transport parameters (RFC 9001, 8.2), whose absence nobody else notices: ngtcp2 0.12.1 then fails an assertion, and the process ends, when a server writes its first 1-RTT packet.
+int TlsSession::check_extensions() const noexcept {
+    if (negotiated_alpn().empty()) return GNUTLS_E_NO_APPLICATION_PROTOCOL;
+    return ngtcp2_conn_get_remote_transport_params(conn_) == nullptr ? GNUTLS_E_MISSING_EXTENSION : 0;
 }
 
 // GnuTLS calls this when it has read the peer's Certificate message, and again each time the handshake is tried until the result is 0 or fatal.
@@ -145,7 +149,7 @@ int TlsSession::on_verify(gnutls_session_t session) noexcept {
     TlsSession& self = from(session);
     switch (self.state_) {
         case CertificateState::none:
-            if (self.negotiated_alpn().empty()) return GNUTLS_E_NO_APPLICATION_PROTOCOL;
+            if (const int missing = self.check_extensions()) return missing;
             if (!self.credential_->indicates_certificate()) return 0;
             if (!self.read_peer_certificate()) return GNUTLS_E_MEMORY_ERROR;
             self.state_ = CertificateState::pending;

@@ -68,6 +68,9 @@ static_assert(sizeof(TlsSecrets) == 354);
 // The protocols that a session can offer: in order of preference, in wire form (each preceded by its length byte), 1 to 8 names of 1 to 31 bytes. The limits are GnuTLS' own.
 [[nodiscard]] bool valid_alpn_list(std::span<const std::uint8_t> alpn_list) noexcept;
 
+// PKCS#7 signed-data in DER with these certificates, see PeerCertificate::chain. 0, or GnuTLS' error, and then `out` is as it was: they come from the peer and may be anything. Throws std::bad_alloc.
+[[nodiscard]] int encode_chain(std::span<const gnutls_datum_t> certificates, std::vector<std::uint8_t>& out);
+
 class TlsSession {
 public:
     // alpn_list: see valid_alpn_list; it is copied.
@@ -117,6 +120,7 @@ private:
     static int on_verify(gnutls_session_t session) noexcept;
     static int on_client_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t* message) noexcept;
     static int on_secret(gnutls_session_t session, const char* label, const gnutls_datum_t* secret) noexcept;
+    int check_extensions() const noexcept;
     bool read_peer_certificate() noexcept;
 
     std::shared_ptr<const Credential> credential_;

@@ -1,13 +1,12 @@
 #include "tokens.h"
 
-#include <gnutls/crypto.h>
-
 #include <algorithm>
 #include <array>
 #include <mutex>
 
 #include "cid_table.h"
 #include "quic_api.h"
+#include "random.h"
 
 namespace kwik {
 
@@ -17,7 +16,7 @@ using Key = std::array<std::uint8_t, Tokens::reset_key_length>;
 
 Key random_key() noexcept {
     Key key;
-    gnutls_rnd(GNUTLS_RND_KEY, key.data(), key.size());
+    fill_random(key.data(), key.size(), GNUTLS_RND_KEY);
     return key;
 }
 
@@ -52,7 +51,7 @@ bool Tokens::make_reset_token(const ngtcp2_cid& id, std::uint8_t (&token)[NGTCP2
 std::span<const std::uint8_t> Tokens::write_retry(std::span<std::uint8_t> out, const ngtcp2_pkt_hd& header, const Address& client, std::uint64_t now) noexcept {
     // The client's next packet goes to this id. It belongs to nobody yet, and to any worker.
     std::uint8_t bytes[cid_length];
-    gnutls_rnd(GNUTLS_RND_NONCE, bytes, sizeof bytes);
+    fill_random(bytes, sizeof bytes);
     ngtcp2_cid source;
     ngtcp2_cid_init(&source, bytes, sizeof bytes);
     std::uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN];

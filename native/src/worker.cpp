@@ -38,6 +38,8 @@ std::unique_ptr<Worker> Worker::start(unsigned index, unsigned count) noexcept {
         worker->thread_ = std::thread([self = worker.get()] { self->run(); });
     } catch (const std::system_error&) {
         return nullptr;
+    } catch (const std::bad_alloc&) {
+        return nullptr;
     }
     return worker;
 }
@@ -49,21 +51,28 @@ void Worker::stop() noexcept {
     thread_.join();
 }
 
-void Worker::drain() noexcept {
+void Worker::turn(std::uint64_t time) noexcept {
     current_worker = this;
+    execute_commands();
+    timers_.run(time);
+    run_deferred();
+    drop_retired();
+    current_worker = nullptr;
+}
+
+void Worker::drain() noexcept {
     // Two timers in a row, of less than a second each, are the most that anything sets after its end.
     constexpr std::uint64_t far_future = TimerHeap::never / 2, second = 1'000'000'000;
-    for (unsigned round = 0; round < 4; ++round) {
-        execute_commands();
-        timers_.run(far_future + round * second);
-        run_deferred();
-        retired_.clear();
-    }
-    current_worker = nullptr;
+    for (unsigned round = 0; round < 4; ++round) turn(far_future + round * second);
 }
 
 Worker::~Worker() {
     stop();
+    drop_retired();
+    for (Deferred* work = deferred_; work != nullptr;) {
+        const Ref<Object> owner = std::move(work->owner_);
+        work = work->next_;
+    }
     if (event_ >= 0) ::close(event_);
     if (epoll_ >= 0) ::close(epoll_);
 }
@@ -77,24 +86,55 @@ void Worker::wake() noexcept {
 }
 
 bool Worker::post(Ref<Actor> target, Command command) noexcept {
-    try {
+    {
         std::lock_guard lock(mutex_);
+        if (reserved_ != nullptr || !has_room()) return false;
         posted_.push_back({std::move(target), std::move(command)});
-    } catch (const std::bad_alloc&) {
-        return false;
     }
-    // Sequentially consistent on both sides: either we see that it sleeps, or it sees the post before it sleeps.
-    has_posts_.store(true);
-    if (!is_current() && sleeping_.exchange(false)) wake();
+    wake_if_asleep();
     return true;
 }
 
-bool Worker::post_and_wait(Ref<Actor> target, Command command) noexcept {
+void Worker::post(ReservedCommand& place, Ref<Actor> target, Command command) noexcept {
+    {
+        std::lock_guard lock(mutex_);
+        if (reserved_ == nullptr && has_room()) {
+            posted_.push_back({std::move(target), std::move(command)});
+        } else {
+            place.next = nullptr;
+            place.target = std::move(target);
+            place.command = std::move(command);
+            ReservedCommand** last = &reserved_;
+            while (*last != nullptr) last = &(*last)->next;
+            *last = &place;
+        }
+    }
+    wake_if_asleep();
+}
+
+// Under mutex_.
+bool Worker::has_room() noexcept {
+    if (posted_.size() < posted_.capacity()) return true;
+    try {
+        posted_.reserve(std::max<std::size_t>(16, 2 * posted_.capacity()));
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
+void Worker::wake_if_asleep() noexcept {
+    // Sequentially consistent on both sides: either we see that it sleeps, or it sees the post before it sleeps.
+    has_posts_.store(true);
+    if (!is_current() && sleeping_.exchange(false)) wake();
+}
+
+void Worker::post_and_wait(Ref<Actor> target, Command command) noexcept {
     Waiter waiter;
     command.waiter = &waiter;
-    if (!post(std::move(target), std::move(command))) return false;
+    ReservedCommand place;
+    post(place, std::move(target), std::move(command));
     waiter.wait();
-    return true;
 }
 
 std::uint64_t Worker::refresh_clock() noexcept { return now_ = monotonic_now(); }
@@ -110,52 +150,73 @@ void Worker::unwatch(int fd) noexcept { (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, f
 
 void Worker::defer(Deferred& work, Ref<Object> owner) noexcept {
     if (work.queued_) return;
-    try {
-        deferred_.push_back({&work, std::move(owner)});
-        work.queued_ = true;
-    } catch (const std::bad_alloc&) {
-        work.run_deferred();  // Earlier than asked, but not lost.
-    }
+    work.queued_ = true;
+    work.owner_ = std::move(owner);
+    work.next_ = nullptr;
+    *last_deferred_ = &work;
+    last_deferred_ = &work.next_;
 }
 
 void Worker::retire(Ref<Object> object) noexcept {
-    try {
-        retired_.push_back(std::move(object));
-    } catch (const std::bad_alloc&) {
-        // The reference leaks: a stale event of this turn must not find freed memory.
-        object.leak();
+    Object* const retired = object.leak();
+    retired->next_retired_ = std::exchange(retired_, retired);
+}
+
+void Worker::drop_retired() noexcept {
+    while (retired_ != nullptr) {
+        Object* const object = std::exchange(retired_, retired_->next_retired_);
+        object->release();
     }
+}
+
+bool Worker::reserve_timer() noexcept {
+    if (!timers_.reserve(reserved_timers_ + 1)) return false;
+    ++reserved_timers_;
+    return true;
 }
 
 void Worker::execute_commands() noexcept {
     // A command may post others to this worker (from a callback of the application): they are executed in this turn too, before the worker would sleep.
     while (has_posts_.exchange(false)) {
+        ReservedCommand* reserved;
         {
             std::lock_guard lock(mutex_);
             running_.swap(posted_);
+            reserved = std::exchange(reserved_, nullptr);
         }
         for (Posted& posted : running_) {
             posted.target->execute(posted.command);
             if (posted.command.waiter != nullptr) posted.command.waiter->signal();
         }
         running_.clear();
+        while (reserved != nullptr) {
+            // Its place may be used again, or be gone, once it is executed.
+            const Ref<Actor> target = std::move(reserved->target);
+            Command command = std::move(reserved->command);
+            reserved = reserved->next;
+            target->execute(command);
+            if (command.waiter != nullptr) command.waiter->signal();
+        }
     }
 }
 
 void Worker::run_deferred() noexcept {
-    current_.swap(deferred_);
-    for (Work& item : current_) {
-        item.work->queued_ = false;
-        item.work->run_deferred();
+    // What is deferred meanwhile has its turn after the sockets.
+    last_deferred_ = &deferred_;
+    for (Deferred* work = std::exchange(deferred_, nullptr); work != nullptr;) {
+        Deferred& current = *work;
+        const Ref<Object> owner = std::move(current.owner_);
+        work = current.next_;
+        current.queued_ = false;
+        current.run_deferred();
     }
-    current_.clear();
 }
 
 bool Worker::wait_for_events() noexcept {
     epoll_event events[64];
     timespec timeout{0, 0};
     const timespec* wait = &timeout;
-    if (deferred_.empty()) {
+    if (deferred_ == nullptr) {
         const std::uint64_t deadline = timers_.earliest();
         refresh_clock();
         if (deadline == TimerHeap::never) wait = nullptr;
@@ -193,7 +254,7 @@ void Worker::run() noexcept {
         execute_commands();
         timers_.run(now_);
         run_deferred();
-        retired_.clear();
+        drop_retired();
     } while (wait_for_events());
 }
 

@@ -57,6 +57,8 @@ protected:
 private:
     friend class Worker;
     bool queued_ = false;
+    Deferred* next_ = nullptr;
+    Ref<Object> owner_;  // While queued.
 };
 
 class Worker {
@@ -68,6 +70,8 @@ public:
     void stop() noexcept;
     // After stop() of all workers: on the calling thread, executes what is queued and lets all timers run out, so that what lingers goes. Cross posts may need another round.
     void drain() noexcept;
+    // One turn of it, in which the timers until `time` run out: for tests that play the thread.
+    void turn(std::uint64_t time) noexcept;
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
@@ -75,8 +79,10 @@ public:
     // Queues a command; it is executed after this call returned, on the worker's thread, in the order of the calls. Takes the system call to wake the thread only if it sleeps.
     // False: out of memory, nothing happened.
     [[nodiscard]] bool post(Ref<Actor> target, Command command) noexcept;
-    // post, then wait for its execution. Deadlock if called on the worker. False as above.
-    [[nodiscard]] bool post_and_wait(Ref<Actor> target, Command command) noexcept;
+    // The same without a failure: when memory is out, the command waits in `place`, and is executed after those that were posted before it.
+    void post(ReservedCommand& place, Ref<Actor> target, Command command) noexcept;
+    // post, then wait for its execution. Deadlock if called on the worker.
+    void post_and_wait(Ref<Actor> target, Command command) noexcept;
     bool is_current() const noexcept;  // The calling thread is this worker's, or drains it.
     unsigned index() const noexcept { return index_; }
 
@@ -86,7 +92,10 @@ public:
     std::uint64_t refresh_clock() noexcept;
     [[nodiscard]] bool watch(int fd, Readable& readable) noexcept;
     void unwatch(int fd) noexcept;
-    // False: out of memory. The deadline is then as it was.
+    // Makes room for one more timer, so that setting it never fails, until drop_timer(). False: out of memory.
+    [[nodiscard]] bool reserve_timer() noexcept;
+    void drop_timer() noexcept { --reserved_timers_; }
+    // False: out of memory, which cannot be for a timer with room of its own. The deadline is then as it was.
     bool set_timer(Timed& timed, std::uint64_t deadline) noexcept { return timers_.set(timed, deadline); }
     void cancel_timer(Timed& timed) noexcept { timers_.cancel(timed); }
     // Runs `work` once before the worker sleeps next; a second request before that is the same one. `owner` lives until then.
@@ -99,13 +108,15 @@ public:
 
 private:
     struct Posted { Ref<Actor> target; Command command; };
-    struct Work { Deferred* work; Ref<Object> owner; };
 
     Worker(unsigned index, unsigned count) noexcept : index_(index), connections_(index, count) {}
     void run() noexcept;
     void wake() noexcept;
     void execute_commands() noexcept;
     void run_deferred() noexcept;
+    void drop_retired() noexcept;
+    bool has_room() noexcept;
+    void wake_if_asleep() noexcept;
     bool wait_for_events() noexcept;
 
     const unsigned index_;
@@ -116,11 +127,13 @@ private:
     std::atomic<bool> sleeping_{false};
     std::atomic<bool> has_posts_{false};
     std::mutex mutex_;
-    std::vector<Posted> posted_;   // Guarded by mutex_.
+    std::vector<Posted> posted_;           // Guarded by mutex_.
+    ReservedCommand* reserved_ = nullptr;  // Likewise; after all of posted_, first to last.
     std::vector<Posted> running_;
-    std::vector<Work> deferred_;
-    std::vector<Work> current_;
-    std::vector<Ref<Object>> retired_;
+    Deferred* deferred_ = nullptr;  // First to last.
+    Deferred** last_deferred_ = &deferred_;
+    Object* retired_ = nullptr;
+    std::size_t reserved_timers_ = 0;
     TimerHeap timers_;
     CidTable connections_;
     std::uint64_t now_ = 0;

@@ -27,7 +27,7 @@ Ref<Census> ask_workers(const ngtcp2_cid& wanted = {}) {
     Library& library = *Library::running();
     auto census = Ref<Census>::adopt(new Census);
     census->wanted = wanted;
-    for (unsigned i = 0; i < library.worker_count(); ++i) EXPECT_TRUE(library.worker(i).post_and_wait(Ref<Actor>::share(census.get()), {.op = 0, .flags = i}));
+    for (unsigned i = 0; i < library.worker_count(); ++i) library.worker(i).post_and_wait(Ref<Actor>::share(census.get()), {.op = 0, .flags = i});
     return census;
 }
 

@@ -8,8 +8,9 @@ using Kwik.Relay;
 namespace Kwik.Provider.Tests;
 
 /// <summary>
-/// Ten seconds of streams that end in every way at any moment, on connections that do too. Whatever arrives is right, what
-/// is meant to end well does, and nothing hangs. A seed makes the choices; KWIK_SEED repeats one, as far as timing lets it.
+/// Ten seconds, or KWIK_CHAOS_SECONDS, of streams that end in every way at any moment, on connections that do too.
+/// Whatever arrives is right, what is meant to end well does, and nothing hangs. A seed makes the choices; KWIK_SEED
+/// repeats one, as far as timing lets it.
 /// </summary>
 public sealed class ChaosTests
 {
@@ -17,7 +18,8 @@ public sealed class ChaosTests
     private const int StreamsPerConnection = 8;
     private const int LongestContent = 200_000;
 
-    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(
+        int.TryParse(Environment.GetEnvironmentVariable("KWIK_CHAOS_SECONDS"), CultureInfo.InvariantCulture, out int given) ? given : 10);
 
     /// <summary>What a side does to a stream when it reaches its turning point.</summary>
     private enum Deed

@@ -1,0 +1,32 @@
+// ngtcp2's allocator: malloc with something put by. ngtcp2 0.12.1 does not survive every failed allocation (an assertion in conn_write_pkt looks at the wrong variable, a constructor that fails
+// leaves a pointer to what it freed), so a connection for which there is no memory lives on the reserve until the end of the turn, and ends then.
+#pragma once
+
+#include <cstddef>
+
+#include "quic_api.h"
+
+namespace kwik {
+
+// One of a connection. Its address must stay the same while the ngtcp2_conn lives.
+class QuicMemory {
+public:
+    // Of the process. It is never touched, and so costs nothing, while there is memory.
+    static constexpr std::size_t reserve_bytes = 1024 * 1024;
+
+    // For the constructors of ngtcp2_conn. Any thread, one at a time.
+    const ngtcp2_mem* functions() noexcept { return &functions_; }
+    // An allocation had to use the reserve, or found that empty too.
+    bool is_out() const noexcept { return out_; }
+
+private:
+    static void* allocate(std::size_t size, void* self) noexcept;
+    static void* allocate_zeroed(std::size_t count, std::size_t size, void* self) noexcept;
+    static void* reallocate(void* old, std::size_t size, void* self) noexcept;
+    static void release(void* memory, void* self) noexcept;
+
+    ngtcp2_mem functions_{this, allocate, release, allocate_zeroed, reallocate};
+    bool out_ = false;
+};
+
+}  // namespace kwik
