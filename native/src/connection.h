@@ -81,7 +81,7 @@ public:
     void start_stream(Stream& stream, std::uint32_t flags) noexcept;
     void touch(Stream& stream) noexcept;
     void queue_to_send(Stream& stream) noexcept;
-    void schedule() noexcept { worker_.defer(*this, Ref<Object>::share(this)); }
+    void schedule() noexcept { worker_.defer(*this, *this); }
     void forget(Stream& stream) noexcept;
     // Ends the connection, at the end of this turn, because it forgot something that somebody waits for. Anywhere, also inside of a call of ngtcp2.
     void run_out_of_memory() noexcept {

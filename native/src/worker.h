@@ -99,7 +99,7 @@ public:
     bool set_timer(Timed& timed, std::uint64_t deadline) noexcept { return timers_.set(timed, deadline); }
     void cancel_timer(Timed& timed) noexcept { timers_.cancel(timed); }
     // Runs `work` once before the worker sleeps next; a second request before that is the same one. `owner` lives until then.
-    void defer(Deferred& work, Ref<Object> owner) noexcept;
+    void defer(Deferred& work, Object& owner) noexcept;
     // Keeps `object` until the end of this turn: events of the descriptors already read may still name it.
     void retire(Ref<Object> object) noexcept;
 

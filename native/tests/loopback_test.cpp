@@ -34,6 +34,7 @@ TEST_F(Loopback, Connect_BothSides_ReportProtocolNameAndFinalAddresses) {
     EXPECT_EQ(server.server_name, "localhost");
     EXPECT_GT(client.certificate_length, 100u);
     EXPECT_EQ(client.available.bidirectional, 10);
+    EXPECT_EQ(accepted.available.bidirectional, 10);
     sockaddr_in6 near{}, far{};
     std::uint32_t length = abi::address_size;
     ASSERT_EQ(api->get_param(client.handle, abi::param_conn_local_address, &length, &near), abi::success);

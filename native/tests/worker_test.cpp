@@ -75,7 +75,7 @@ TEST_F(WorkerTest, Watch_ReadableDescriptor_IsReported) {
 
 TEST_F(WorkerTest, Defer_SeveralTimesInATurn_RunsOnce) {
     run([&] {
-        for (int i = 0; i < 5; ++i) worker->defer(*task, Ref<Object>::share(task.get()));
+        for (int i = 0; i < 5; ++i) worker->defer(*task, *task);
     });
     EXPECT_EQ(task->deferred.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
     // A command may still join the turn that deferred, but not one whose deferred work has begun: this one comes after all of it.

@@ -125,18 +125,6 @@ public sealed class StreamLimitTests
         Assert.Equal(1, capacity.Reports);
     }
 
-    [Fact]
-    public async Task Capacity_OfTheServer_IsReportedWithTheLimitsOfTheClient()
-    {
-        var capacity = new CapacityLog();
-        await using Loopback pair = await Loopback.StartAsync(
-            server: o => o.StreamCapacityCallback = capacity.Add,
-            client: o => (o.MaxInboundBidirectionalStreams, o.MaxInboundUnidirectionalStreams) = (4, 9));
-
-        await capacity.UntilAsync(QuicStreamType.Bidirectional, 4);
-        await capacity.UntilAsync(QuicStreamType.Unidirectional, 9);
-    }
-
     [Theory]
     [InlineData(QuicStreamType.Bidirectional)]
     [InlineData(QuicStreamType.Unidirectional)]
