@@ -11,7 +11,6 @@ script=$(basename "$0")
 say() { echo "$script: $*" >&2; }
 fail() { say "$@"; exit 1; }
 have() { command -v "$1" > /dev/null 2>&1; }
-have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ]; }
 
 # Runs a command whose output only matters if it fails: logged NAME COMMAND...
 logged() {
@@ -68,7 +67,6 @@ requirements=(
 test_requirements=(
     'libgtest-dev  gtest-devel gtest pkg-config --exists gtest'
     'ngtcp2-client -           -     have gtlsclient'
-    'ngtcp2-server -           -     have_daemon gtlsserver'
 )
 
 # Sets missing_apt, missing_dnf and missing_pacman to the packages of what is not there.
@@ -128,6 +126,16 @@ has_other_quic() {
     version=$(realpath "$found")
     version=${version##*.so.}
     [ "$(printf '%s\n' 2.4 "$version" | sort -V | head -n 1)" = 2.4 ]
+}
+
+# ngtcp2's own server, for the tests against other people's QUIC. Its package would also start it as a service, so only its
+# files are taken; where they cannot be had, those tests skip themselves.
+unpack_interop_server() {
+    local folder=$artifacts/interop
+    if have gtlsserver || [ -x /usr/sbin/gtlsserver ] || [ -x "$folder/usr/sbin/gtlsserver" ] || ! have apt-get; then return; fi
+    mkdir -p "$folder" "$artifacts/logs"
+    (cd "$folder" && apt-get -q download ngtcp2-server && dpkg-deb -x ngtcp2-server_*.deb .) > "$artifacts/logs/interop.log" 2>&1 < /dev/null ||
+        say "the tests against ngtcp2's server are skipped, because its package cannot be had (see $artifacts/logs/interop.log)"
 }
 
 # build_native without-tests|with-tests
