@@ -138,13 +138,13 @@ public abstract partial class TransportConformanceTests
         await using ConnectedPair pair = await network.ConnectAsync(listen: options => options with { StreamWindow = 64 * 1024 });
         (ITransportStream client, ITransportStream server) = await pair.OpenAsync();
         const int Size = 2_000_000;
-        Task writing = client.WriteAsync(Bytes(Size), completeWrites: true).AsTask();
-        await network.SettleAsync();
-        Assert.False(writing.IsCompleted);
+        (Task writing, int count) = await WriteUntilPendingAsync(network, client, Bytes(Size));
         await ThrowsInvalidOperation(async () => await client.WriteAsync(new byte[1]));
         Assert.False(client.WritesClosed.IsCompleted);
-        Assert.Equal(SHA256.HashData(Bytes(Size)), await HashAsync(server, Size));
+        Task<byte[]> reading = HashAsync(server, count * Size);
         await writing;
+        client.CompleteWrites();
+        Assert.Equal(SHA256.HashData([.. Enumerable.Repeat(Bytes(Size), count).SelectMany(bytes => bytes)]), await reading);
         await client.WritesClosed;
     });
 
@@ -153,7 +153,7 @@ public abstract partial class TransportConformanceTests
     {
         await using ConnectedPair pair = await network.ConnectAsync(listen: options => options with { StreamWindow = 64 * 1024 });
         (ITransportStream stuck, _) = await pair.OpenAsync();
-        Task writing = stuck.WriteAsync(Bytes(1_000_000)).AsTask();
+        (Task writing, _) = await WriteUntilPendingAsync(network, stuck, Bytes(1_000_000));
         (ITransportStream client, ITransportStream server) = await pair.OpenAsync();
         Task other = client.WriteAsync(Bytes(500_000), completeWrites: true).AsTask();
         Assert.Equal(SHA256.HashData(Bytes(500_000)), await HashAsync(server, 500_000));

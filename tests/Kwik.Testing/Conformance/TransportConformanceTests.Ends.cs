@@ -29,9 +29,7 @@ public abstract partial class TransportConformanceTests
     {
         await using ConnectedPair pair = await network.ConnectAsync();
         (ITransportStream client, ITransportStream server) = await pair.OpenAsync();
-        Task writing = client.WriteAsync(Bytes(2_000_000)).AsTask();
-        await network.SettleAsync();
-        Assert.False(writing.IsCompleted);
+        (Task writing, _) = await WriteUntilPendingAsync(network, client, Bytes(2_000_000));
         client.AbortWrites(KwikError.Timeout);
         await ExpectAsync(KwikError.Timeout, KwikErrorSide.Local, writing);
 
@@ -183,11 +181,11 @@ public abstract partial class TransportConformanceTests
     {
         await using ConnectedPair pair = await network.ConnectAsync();
         (ITransportStream client, ITransportStream server) = await pair.OpenAsync();
-        Task[] writes = [client.WriteAsync(Bytes(2_000_000)).AsTask(), server.WriteAsync(Bytes(2_000_000)).AsTask()];
-        await network.SettleAsync();
+        (Task fromClient, _) = await WriteUntilPendingAsync(network, client, Bytes(2_000_000));
+        (Task fromServer, _) = await WriteUntilPendingAsync(network, server, Bytes(2_000_000));
         await pair.Server.CloseAsync(KwikError.PrimaryLost);
-        await ExpectAsync(KwikError.PrimaryLost, KwikErrorSide.Remote, writes[0]);
-        await ExpectAsync(KwikError.PrimaryLost, KwikErrorSide.Local, writes[1]);
+        await ExpectAsync(KwikError.PrimaryLost, KwikErrorSide.Remote, fromClient);
+        await ExpectAsync(KwikError.PrimaryLost, KwikErrorSide.Local, fromServer);
         await ExpectAsync(KwikError.PrimaryLost, KwikErrorSide.Remote, client.WritesClosed);
     });
 
