@@ -115,6 +115,15 @@ require_packages() {
     fi
 }
 
+# Sets clangxx to the name of a clang++, the one without a version if there is one.
+find_clang() {
+    for clangxx in clang++ clang++-{19,18,17,16,15,14}; do
+        if have "$clangxx"; then return; fi
+    done
+    return 1
+}
+can_install() { have apt-get && { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2> /dev/null; }; }; }
+
 # ---- The native QUIC library ----
 
 # True when another library than ours will be used: the environment's, or the system's. Kwik takes the latter from 2.4 on.

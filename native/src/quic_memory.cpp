@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <new>
 
 namespace kwik {
 
@@ -41,39 +42,75 @@ struct Reserve {
 };
 constinit Reserve reserve;
 
+void free_raw(void* raw) noexcept {
+    if (reserve.owns(raw)) reserve.give_back();
+    else std::free(raw);
+}
+
+std::size_t plus(std::size_t header, std::size_t size) noexcept { return size > SIZE_MAX - header ? SIZE_MAX : header + size; }
+
 }  // namespace
 
+QuicMemory::~QuicMemory() {
+    while (first_ != nullptr) release(first_ + 1, this);
+}
+
+// Null stays null.
+void* QuicMemory::link(void* raw) noexcept {
+    if (raw == nullptr) return nullptr;
+    auto* header = new (raw) Header{first_, &first_};
+    if (first_ != nullptr) first_->link = &header->next;
+    first_ = header;
+    return header + 1;
+}
+
+QuicMemory::Header* QuicMemory::unlink(void* block) noexcept {
+    Header* header = static_cast<Header*>(block) - 1;
+    *header->link = header->next;
+    if (header->next != nullptr) header->next->link = header->link;
+    return header;
+}
+
+void* QuicMemory::take_reserve(std::size_t size) noexcept {
+    out_ = true;
+    return link(reserve.take(plus(sizeof(Header), size)));
+}
+
 void* QuicMemory::allocate(std::size_t size, void* self) noexcept {
-    if (void* block = std::malloc(size)) return block;
-    static_cast<QuicMemory*>(self)->out_ = true;
-    return reserve.take(size);
+    auto& memory = *static_cast<QuicMemory*>(self);
+    void* block = memory.link(std::malloc(plus(sizeof(Header), size)));
+    return block != nullptr ? block : memory.take_reserve(size);
 }
 
 void* QuicMemory::allocate_zeroed(std::size_t count, std::size_t size, void* self) noexcept {
-    if (void* block = std::calloc(count, size)) return block;
-    static_cast<QuicMemory*>(self)->out_ = true;
+    auto& memory = *static_cast<QuicMemory*>(self);
     std::size_t bytes;
-    void* block = __builtin_mul_overflow(count, size, &bytes) ? nullptr : reserve.take(bytes);
+    if (__builtin_mul_overflow(count, size, &bytes)) return nullptr;
+    void* block = memory.link(std::calloc(1, plus(sizeof(Header), bytes)));
+    if (block != nullptr) return block;
+    block = memory.take_reserve(bytes);
     if (block != nullptr) std::memset(block, 0, bytes);
     return block;
 }
 
 void* QuicMemory::reallocate(void* old, std::size_t size, void* self) noexcept {
-    const bool reserved = old != nullptr && reserve.owns(old);
+    if (old == nullptr) return allocate(size, self);
+    auto& memory = *static_cast<QuicMemory*>(self);
+    Header* header = unlink(old);
+    const bool reserved = reserve.owns(header);
     if (!reserved) {
-        if (void* block = std::realloc(old, size)) return block;
-        static_cast<QuicMemory*>(self)->out_ = true;
+        if (void* block = memory.link(std::realloc(static_cast<void*>(header), plus(sizeof(Header), size)))) return block;
     }
-    void* block = reserve.take(size);
-    if (block == nullptr || old == nullptr) return block;
-    std::memcpy(block, old, std::min(size, reserved ? Reserve::length_of(old) : malloc_usable_size(old)));
+    memory.link(header);
+    void* block = memory.take_reserve(size);
+    if (block == nullptr) return nullptr;
+    std::memcpy(block, old, std::min(size, (reserved ? Reserve::length_of(header) : malloc_usable_size(header)) - sizeof(Header)));
     release(old, self);
     return block;
 }
 
-void QuicMemory::release(void* memory, void*) noexcept {
-    if (memory != nullptr && reserve.owns(memory)) reserve.give_back();
-    else std::free(memory);
+void QuicMemory::release(void* block, void*) noexcept {
+    if (block != nullptr) free_raw(unlink(block));
 }
 
 }  // namespace kwik

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <link.h>
+#include <pthread.h>
 
 #include <array>
 #include <atomic>
@@ -22,6 +23,8 @@
 #else
 #define KWIK_REAL(name) __libc_##name
 #endif
+// Sanitizers allocate before they are ready for code that they instrumented.
+#define KWIK_UNSANITIZED __attribute__((no_sanitize("address", "thread", "undefined")))
 extern "C" {
 void* KWIK_REAL(malloc)(std::size_t);
 void* KWIK_REAL(calloc)(std::size_t, std::size_t);
@@ -39,15 +42,13 @@ public:
     static void fail_at_random(std::uint32_t millionths, std::uint64_t seed) noexcept { start(0, millionths, seed); }
     // Returns how many allocations there were that could have failed.
     static std::int64_t stop() noexcept {
-        armed_.store(false);
+        __atomic_store_n(&armed, false, __ATOMIC_SEQ_CST);
         return count_.load();
     }
     static std::int64_t failed() noexcept { return failed_.load(); }
-    // Blocks that were allocated and not freed, of all threads.
-    static std::int64_t live() noexcept { return live_.load(); }
 
     static bool should_fail(const void* caller) noexcept {
-        if (!armed_.load(std::memory_order_acquire) || exempt > 0 || is_spared(caller)) return false;
+        if (exempt > 0 || is_spared(caller)) return false;
         const std::int64_t turn = count_.fetch_add(1) + 1;
         const bool fails = nth_.load() > 0 ? turn == nth_.load() : mixed(seed_.load() + static_cast<std::uint64_t>(turn)) % 1'000'000 < rate_.load();
         if (!fails) return false;
@@ -56,10 +57,10 @@ public:
         errno = ENOMEM;
         return true;
     }
-    static void count(const void* made) noexcept { live_.fetch_add(made != nullptr, std::memory_order_relaxed); }
-    static void uncount(const void* freed) noexcept { live_.fetch_sub(freed != nullptr, std::memory_order_relaxed); }
 
     static inline constinit thread_local int exempt = 0;
+    // Whether any allocation may fail; for malloc and its relatives, which read it without instrumentation.
+    static inline constinit bool armed = false;
 
 private:
     struct Range { std::uintptr_t begin, end; };
@@ -80,7 +81,7 @@ private:
         rate_ = rate;
         seed_ = seed;
         count_ = failed_ = 0;
-        armed_.store(true, std::memory_order_release);
+        __atomic_store_n(&armed, true, __ATOMIC_RELEASE);
     }
     static int note_spared(dl_phdr_info* info, std::size_t, void*) noexcept {
         for (const char* name : {"libgmp.", "libnettle.", "libhogweed.", "libtasn1."}) {
@@ -117,8 +118,7 @@ private:
         return x ^ x >> 31;
     }
 
-    static inline constinit std::atomic<bool> armed_{false};
-    static inline constinit std::atomic<std::int64_t> nth_{0}, count_{0}, failed_{0}, live_{0};
+    static inline constinit std::atomic<std::int64_t> nth_{0}, count_{0}, failed_{0};
     static inline constinit std::atomic<std::uint32_t> rate_{0};
     static inline constinit std::atomic<std::uint64_t> seed_{0};
     static inline constinit std::array<Range, 32> spared_{};
@@ -146,28 +146,21 @@ private:
 }  // namespace kwik::test
 
 #define KWIK_EXPORTED __attribute__((visibility("default"), used))
+#define KWIK_FAILS() (__atomic_load_n(&kwik::test::FailingMemory::armed, __ATOMIC_ACQUIRE) && kwik::test::FailingMemory::should_fail(__builtin_return_address(0)))
 extern "C" {
-KWIK_EXPORTED void* malloc(std::size_t size) noexcept {
-    if (kwik::test::FailingMemory::should_fail(__builtin_return_address(0))) return nullptr;
-    void* made = KWIK_REAL(malloc)(size);
-    kwik::test::FailingMemory::count(made);
-    return made;
-}
-KWIK_EXPORTED void* calloc(std::size_t count, std::size_t size) noexcept {
-    if (kwik::test::FailingMemory::should_fail(__builtin_return_address(0))) return nullptr;
-    void* made = KWIK_REAL(calloc)(count, size);
-    kwik::test::FailingMemory::count(made);
-    return made;
-}
-KWIK_EXPORTED void* realloc(void* old, std::size_t size) noexcept {
-    if (kwik::test::FailingMemory::should_fail(__builtin_return_address(0))) return nullptr;
-    void* made = KWIK_REAL(realloc)(old, size);
-    kwik::test::FailingMemory::count(old == nullptr ? made : nullptr);
-    return made;
-}
-KWIK_EXPORTED void free(void* memory) noexcept {
-    kwik::test::FailingMemory::uncount(memory);
-    KWIK_REAL(free)(memory);
+KWIK_EXPORTED KWIK_UNSANITIZED void* malloc(std::size_t size) noexcept { return KWIK_FAILS() ? nullptr : KWIK_REAL(malloc)(size); }
+KWIK_EXPORTED KWIK_UNSANITIZED void* calloc(std::size_t count, std::size_t size) noexcept { return KWIK_FAILS() ? nullptr : KWIK_REAL(calloc)(count, size); }
+KWIK_EXPORTED KWIK_UNSANITIZED void* realloc(void* old, std::size_t size) noexcept { return KWIK_FAILS() ? nullptr : KWIK_REAL(realloc)(old, size); }
+KWIK_EXPORTED KWIK_UNSANITIZED void free(void* memory) noexcept { KWIK_REAL(free)(memory); }
+// The libraries below lose memory when an allocation fails; we and ngtcp2 must not.
+KWIK_EXPORTED const char* __lsan_default_suppressions() { return "leak:libgnutls.\nleak:libtasn1.\nleak:libgmp.\nleak:libhogweed.\nleak:libp11-kit.\n"; }
+// It allocates, and sanitizers call it in each new thread and end the process when it fails.
+KWIK_EXPORTED KWIK_UNSANITIZED int pthread_getattr_np(pthread_t thread, pthread_attr_t* attributes) noexcept {
+    const auto real = reinterpret_cast<int (*)(pthread_t, pthread_attr_t*)>(dlsym(RTLD_NEXT, "pthread_getattr_np"));
+    ++kwik::test::FailingMemory::exempt;
+    const int result = real(thread, attributes);
+    --kwik::test::FailingMemory::exempt;
+    return result;
 }
 }
 
