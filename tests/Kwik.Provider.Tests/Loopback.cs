@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Quic;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Authentication;
 
 namespace Kwik.Provider.Tests;
@@ -130,6 +131,29 @@ internal sealed class Loopback : IAsyncDisposable
         };
         change?.Invoke(options);
         return options;
+    }
+
+    /// <summary>
+    /// A UDP port of 127.0.0.1 that nobody has, for servers that clients try before they are there. It lies below the ports
+    /// that the kernel gives to clients: else it gives this very one to some client in a few hundred, which then talks to
+    /// itself and keeps the server from its port.
+    /// </summary>
+    public static int FreePort()
+    {
+        const int First = 10_000, End = 32_000;
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        while (true)
+        {
+            try
+            {
+                socket.Bind(new IPEndPoint(IPAddress.Loopback, Random.Shared.Next(First, End)));
+                return ((IPEndPoint)socket.LocalEndPoint!).Port;
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                // Another one of the 22,000.
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()

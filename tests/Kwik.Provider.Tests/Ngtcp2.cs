@@ -119,7 +119,7 @@ internal static class Ngtcp2
             using ECDsa key = System.Security.Cryptography.X509Certificates.ECDsaCertificateExtensions.GetECDsaPrivateKey(Certificates.Server)!;
             _keys.Write("key.pem", Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()));
             _keys.Write("certificate.pem", Encoding.ASCII.GetBytes(Certificates.Server.ExportCertificatePem()));
-            int port = FreePort();
+            int port = Loopback.FreePort();
             Address = new Uri($"https://127.0.0.1:{port}");
             var start = new ProcessStartInfo(program) { RedirectStandardError = true, RedirectStandardOutput = true };
             string[] arguments =
@@ -181,13 +181,6 @@ internal static class Ngtcp2
             _process.WaitForExit();
             _process.Dispose();
             _keys.Dispose();
-        }
-
-        private static int FreePort()
-        {
-            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
-            socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            return ((IPEndPoint)socket.LocalEndPoint!).Port;
         }
     }
 }
