@@ -119,11 +119,6 @@ bool SendBuffer::finish() noexcept {
     return true;
 }
 
-void SendBuffer::close() noexcept {
-    std::lock_guard lock(mutex_);
-    closed_ = true;
-}
-
 SendBuffer::Next SendBuffer::peek(ngtcp2_vec* out, std::size_t max) noexcept {
     std::lock_guard lock(mutex_);
     Next next;
@@ -212,13 +207,14 @@ bool SendBuffer::refill(std::uint64_t budget) noexcept {
 
 void SendBuffer::cancel() noexcept {
     std::lock_guard lock(mutex_);
-    closed_ = true;
+    closed_ = canceled_ = true;
     completed_ = outstanding_.size();
 }
 
-bool SendBuffer::take_completed(void*& context) noexcept {
+bool SendBuffer::take_completed(void*& context, bool& canceled) noexcept {
     std::lock_guard lock(mutex_);
     if (completed_ == 0) return false;
+    canceled = canceled_;
     context = outstanding_.front().context;
     outstanding_.pop_front();
     --completed_;

@@ -26,7 +26,7 @@ public:
     enum class Posted {
         complete,     // Copied; SEND_COMPLETE is due now.
         outstanding,  // SEND_COMPLETE is due when take_completed() returns the context.
-        closed,       // After FIN or close(): nothing was taken.
+        closed,       // After FIN or cancel(): nothing was taken.
         no_memory,    // Nothing was taken.
     };
 
@@ -34,8 +34,10 @@ public:
     [[nodiscard]] Posted post(std::span<const abi::Buffer> buffers, bool fin, void* context, std::uint64_t budget) noexcept;
     // Any thread: the end of the stream without data. False if it was closed before.
     [[nodiscard]] bool finish() noexcept;
-    // Any thread: takes no further posts.
-    void close() noexcept;
+    // Any thread: gives up all outstanding sends, which count as cancelled then, and takes no more; copies stay, ngtcp2 may still refer to them.
+    void cancel() noexcept;
+    // Any thread: the next of the outstanding sends that were completed or cancelled, in the order of their posts; false if there is none.
+    [[nodiscard]] bool take_completed(void*& context, bool& canceled) noexcept;
 
     // The worker's side. ----------------------------------------------------------------------------------------
 
@@ -48,10 +50,6 @@ public:
     void acknowledged(std::uint64_t offset) noexcept;
     // Copies from outstanding sends while the budget and the memory allow; the completed ones wait for take_completed(). True if there is something new to send.
     bool refill(std::uint64_t budget) noexcept;
-    // Gives up all outstanding sends, which count as completed then, and takes no more; copies stay, ngtcp2 may still refer to them.
-    void cancel() noexcept;
-    // The next of the outstanding sends that were completed or cancelled, in the order of their posts; false if there is none.
-    [[nodiscard]] bool take_completed(void*& context) noexcept;
     // Frees all memory; only after ngtcp2 closed the stream or the connection.
     void clear() noexcept;
 
@@ -91,6 +89,7 @@ private:
     std::size_t cursor_ = 0;          // Index of the piece that holds sent_ ...
     std::uint32_t cursor_offset_ = 0; // ... and the place within it.
     bool closed_ = false;       // No more posts.
+    bool canceled_ = false;
     bool fin_ = false;          // The end is known: FIN after copied_, once nothing is outstanding.
     bool fin_sent_ = false;
 };

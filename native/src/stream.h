@@ -102,6 +102,7 @@ private:
     void abort_send(std::uint64_t error, bool by_peer) noexcept;
     void abort_receive(std::uint64_t error) noexcept;
     void complete_sends(bool canceled) noexcept;
+    void report_completed_sends() noexcept;  // Also from the application's thread.
     void report_send_done(bool graceful) noexcept;
     void deliver_received() noexcept;
     void report_end(const EndCause* cause) noexcept;

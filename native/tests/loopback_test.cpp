@@ -187,6 +187,28 @@ TEST_F(Loopback, Abort_OfEachDirection_ReachesThePeerWithItsCode) {
     EXPECT_EQ(stream.graceful, 0);
 }
 
+TEST_F(Loopback, Abort_OfAnOutstandingSend_ReportsItBeforeItReturns) {
+    Server server(api);
+    Client client(api);
+    client.connect(server.port);
+    StreamRecord stream(api);
+    stream.open(client.handle, true);
+    ASSERT_EQ(stream.start(), abi::pending);
+    server.prepare = [](StreamRecord& peer) { peer.limit = 0; };
+    // More than is copied and more than the reader's window: it stays outstanding.
+    std::string bytes(64 * 1024 * 1024, 'x');
+    ASSERT_EQ(stream.send(bytes, false), abi::pending);
+    ASSERT_EQ(api->stream_shutdown(stream.handle, abi::shutdown_abort_send, 7), abi::pending);
+    {
+        std::lock_guard lock(stream.mutex);
+        EXPECT_EQ(stream.canceled_sends, 1);
+        EXPECT_EQ(stream.completed_sends, 0);
+    }
+    ASSERT_TRUE(stream.wait(S::send_shutdown_complete));
+    std::lock_guard lock(stream.mutex);
+    EXPECT_EQ(stream.canceled_sends, 1);
+}
+
 TEST_F(Loopback, Abort_BeforeAnyByte_StillShowsThePeerAStream) {
     Server server(api);
     Client client(api);

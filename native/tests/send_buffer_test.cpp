@@ -20,7 +20,8 @@ Posted post(SendBuffer& buffer, std::string& text, bool fin = false, void* conte
 }
 
 void take_completed(SendBuffer& buffer, std::vector<void*>& out) {
-    for (void* context; buffer.take_completed(context);) out.push_back(context);
+    bool canceled = false;
+    for (void* context; buffer.take_completed(context, canceled);) out.push_back(context);
 }
 
 void refill(SendBuffer& buffer, std::vector<void*>& completed) {
