@@ -3,7 +3,6 @@ using Kwik.Benchmarks;
 
 // gate             the allocation gate of CI
 // wire [--json]    bytes on the wire beside the payload
-// echo [--json]    latency that Kwik adds to the echo of 1 KiB; starts itself once more for the server
 // open [--json]    streams opened, used once and closed a second, beside plain streams; starts itself once more for the server
 // idle [--json]    memory of public streams on which nothing happens; starts itself once more for the server
 // streams [--json] what a QUIC stream for each range costs, and a write for each frame
@@ -14,13 +13,11 @@ return args switch
 {
     ["gate"] => AllocationGate.Run(),
     ["wire", .. string[] options] => await WireOverhead.RunAsync(options.Contains("--json")),
-    ["echo", .. string[] options] => await EchoLatency.RunAsync(options.Contains("--json")),
     ["open", .. string[] options] => await OpenRate.RunAsync(options.Contains("--json")),
     ["idle", .. string[] options] => await IdlePairs.RunAsync(options.Contains("--json")),
     ["streams", .. string[] options] => await StreamCost.RunAsync(options.Contains("--json")),
     ["files", .. string[] options] => await FileReading.RunAsync(options.Contains("--json")),
     ["delivery", .. string[] options] => DeliveryDistribution.Run(options),
-    ["echo-server"] => await EchoServer.RunAsync(Console.In, Console.Out),
     ["open-server"] => await OpenServer.RunAsync(Console.In, Console.Out),
     _ => Show(BenchmarkSwitcher.FromAssembly(typeof(AllocationGate).Assembly).Run(args)),
 };

@@ -14,7 +14,7 @@ namespace Kwik.Benchmarks;
 /// plain QuicStream, where Kwik has two of them and says how each ends. Bar: 0.6 of the plain rate. And how long the first
 /// byte takes to come back through a relay with a delay: opening is to cost no round trip.
 /// </summary>
-/// <remarks>As for <see cref="EchoLatency"/>, many pairs of connections, on each of which the two take turns.</remarks>
+/// <remarks>As in <c>kwik bench latency</c>, many pairs of connections, on each of which the two take turns.</remarks>
 internal static class OpenRate
 {
     public const int MessageSize = 1024;

@@ -72,7 +72,7 @@ internal sealed class AggregateBench
         new(megabits * 1_000_000L, TimeSpan.FromMilliseconds(roundTripMilliseconds));
 
     private static Task<StagedServer> StartPlainAsync(LinkShape link, CancellationToken cancellationToken) =>
-        StagedServer.StartAsync(["bench", "plain-server"], link, cancellationToken);
+        StagedServer.StartAsync(["bench", "server", "plain"], link, cancellationToken);
 
     /// <summary>What these links let through in the duration, headers included.</summary>
     private static long BytesIn(TimeSpan duration, params LinkShape[] links) =>
@@ -121,7 +121,7 @@ internal sealed class AggregateBench
     }
 
     private static async Task<Measured> FromPlainAsync(StagedServer server, long bytes, CancellationToken cancellationToken) => new(
-        await PlainClient.DownloadAsync(server.Link.LocalEndPoint, server.Process.Pin, bytes, cancellationToken), bytes, null);
+        await PlainConnection.DownloadAsync(server.Link.LocalEndPoint, server.Process.Pin, bytes, cancellationToken), bytes, null);
 
     private static async Task<Measured> FromKwikAsync(Stage stage, int servers, bool positioned, CancellationToken cancellationToken)
     {

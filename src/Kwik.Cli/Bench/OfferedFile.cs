@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Kwik.Cli.Bench.Peers;
 using Kwik.Cli.Staging;
 using Kwik.Data;
 using Kwik.Sessions;
@@ -47,6 +48,16 @@ internal static class OfferedFile
         {
             download.Arrived(read);
         }
+    }
+
+    /// <summary>Fetches it through a session that is there.</summary>
+    /// <exception cref="KwikException">The stream failed.</exception>
+    public static async Task<TimedDownload> DownloadAsync(KwikConnection connection, CancellationToken cancellationToken)
+    {
+        var download = new TimedDownload(TimeProvider.System);
+        await using KwikStream stream = await AskAsync(connection.Session, cancellationToken);
+        await ReadAsync(stream, download, null, cancellationToken);
+        return download;
     }
 
     /// <summary>Reads the stream to its end, in order.</summary>

@@ -15,9 +15,13 @@ internal static class BenchCommand
 
     public static Command Create() => new("bench", "Measure, beside plain System.Net.Quic, and say whether what must hold does.")
     {
+        BenchRawCommand.Create(),
+        BenchSingleCommand.Create(),
+        BenchLatencyCommand.Create(),
         BenchAggregateCommand.Create(),
         BenchFailoverCommand.Create(),
-        BenchPlainServerCommand.Create(),
+        BenchPeerCommands.CreateServer(),
+        BenchPeerCommands.CreateClient(),
     };
 
     /// <summary>A measurement, with the options that all have.</summary>
@@ -27,8 +31,15 @@ internal static class BenchCommand
     /// <param name="seconds">Default of <c>--seconds</c>.</param>
     /// <param name="more">Options of its own.</param>
     /// <param name="run">Measures, prints, and tells whether every bar holds.</param>
+    /// <param name="onLinks">Whether it is on shaped links, which have a queue.</param>
     public static Command Create(
-        string name, string description, int runs, double seconds, IEnumerable<Option> more, Func<Measuring, CancellationToken, Task<bool>> run)
+        string name,
+        string description,
+        int runs,
+        double seconds,
+        IEnumerable<Option> more,
+        Func<Measuring, CancellationToken, Task<bool>> run,
+        bool onLinks = true)
     {
         var runsOption = new Option<int>("--runs")
         {
@@ -44,8 +55,8 @@ internal static class BenchCommand
         {
             Description = "Milliseconds that a datagram waits at most for the bottleneck of a link: 1 to 10000. Default: 1 MiB of datagrams, for failover 20.",
         };
-        var command = new Command(name, description) { runsOption, secondsOption, queueOption, JsonOption };
-        foreach (Option option in more)
+        var command = new Command(name, description) { runsOption, secondsOption, JsonOption };
+        foreach (Option option in onLinks ? [queueOption, .. more] : more)
         {
             command.Add(option);
         }

@@ -129,4 +129,8 @@ internal sealed record KeyJson(string Key, string Public);
 [JsonSerializable(typeof(KeyJson))]
 [JsonSerializable(typeof(AggregateJson))]
 [JsonSerializable(typeof(FailoverJson))]
+[JsonSerializable(typeof(PeerDownloadJson))]
+[JsonSerializable(typeof(SingleJson))]
+[JsonSerializable(typeof(LatencyJson))]
+[JsonSerializable(typeof(RawJson))]
 internal sealed partial class JsonObjects : JsonSerializerContext;

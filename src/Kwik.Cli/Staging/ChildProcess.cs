@@ -1,0 +1,150 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Kwik.Cli.Staging;
+
+/// <summary>
+/// This program once more, in a process of its own. It ends when it is disposed of, and also when this process ends in whatever
+/// way, because its standard input ends then.
+/// </summary>
+internal partial class ChildProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly Process _process;
+    private readonly Task<string> _errors;
+
+    protected ChildProcess(Process process)
+    {
+        _process = process;
+        _errors = process.StandardError.ReadToEndAsync();
+    }
+
+    /// <summary>Processor time that it has used, all threads together; to 10 ms.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime;
+        }
+    }
+
+    /// <summary>The most memory that it has had resident at any time so far, in bytes.</summary>
+    public long PeakMemory
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.PeakWorkingSet64;
+        }
+    }
+
+    /// <summary>
+    /// Starts <c>kwik</c> with these arguments and <c>--json</c>, and waits for the line that says that it is ready. They name a
+    /// command that ends with its standard input.
+    /// </summary>
+    /// <exception cref="IOException">It ended instead; the message says why.</exception>
+    /// <exception cref="TimeoutException">It does neither.</exception>
+    public static Task<ChildProcess> StartAsync(IEnumerable<string> arguments, CancellationToken cancellationToken) =>
+        StartAsync(arguments, (process, _) => new ChildProcess(process), cancellationToken);
+
+    /// <summary>Sends it a line, and returns the line that it answers with.</summary>
+    /// <exception cref="IOException">It ended instead; the message says why.</exception>
+    public async Task<string> AskAsync(string line, CancellationToken cancellationToken)
+    {
+        await _process.StandardInput.WriteLineAsync(line.AsMemory(), cancellationToken);
+        await _process.StandardInput.FlushAsync(cancellationToken);
+        return await _process.StandardOutput.ReadLineAsync(cancellationToken) ?? throw new IOException($"A process ended. {await _errors}");
+    }
+
+    /// <summary>Ends it the hard way, as a power cut would.</summary>
+    public void Kill() => _process.Kill();
+
+    /// <summary>Stops it as a debugger would: it is there, holds its port, and does nothing.</summary>
+    /// <exception cref="PlatformNotSupportedException">The system has no such thing.</exception>
+    public void Suspend() => Signal(OperatingSystem.IsMacOS() ? 17 : 19);
+
+    /// <summary>Lets it go on after <see cref="Suspend"/>.</summary>
+    public void Resume() => Signal(OperatingSystem.IsMacOS() ? 19 : 18);
+
+    /// <summary>Asks it to end, and ends it when it does not. May be called after <see cref="Kill"/>.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _process.StandardInput.Close();
+        try
+        {
+            await _process.WaitForExitAsync().WaitAsync(StopTimeout, TimeProvider.System);
+        }
+        catch (TimeoutException)
+        {
+            _process.Kill();
+            await _process.WaitForExitAsync();
+        }
+
+        await _errors;
+        _process.Dispose();
+    }
+
+    /// <summary>The same, where the line says more.</summary>
+    /// <param name="arguments">Of the command line.</param>
+    /// <param name="create">Makes the object, of the process and its first line.</param>
+    /// <param name="cancellationToken">Gives it up, and ends the process.</param>
+    protected static async Task<T> StartAsync<T>(
+        IEnumerable<string> arguments, Func<Process, string, T> create, CancellationToken cancellationToken)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            // A runtime that is killed would leave the files of its debugging interface behind.
+            Environment = { ["DOTNET_EnableDiagnostics"] = "0" },
+        };
+        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
+        {
+            start.ArgumentList.Add(typeof(ChildProcess).Assembly.Location);
+        }
+
+        foreach (string argument in arguments.Append("--json"))
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        Process process = Process.Start(start)!;
+        try
+        {
+            string? line = await process.StandardOutput.ReadLineAsync(cancellationToken).AsTask()
+                .WaitAsync(StartTimeout, TimeProvider.System, cancellationToken);
+            if (line is null)
+            {
+                throw new IOException($"A server did not start. {await process.StandardError.ReadToEndAsync(cancellationToken)}");
+            }
+
+            return create(process, line);
+        }
+        catch
+        {
+            process.Kill();
+            process.Dispose();
+            throw;
+        }
+    }
+
+    private void Signal(int signal)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            throw new PlatformNotSupportedException("Processes cannot be stopped on this system.");
+        }
+
+        if (!_process.HasExited && NativeKill(_process.Id, signal) != 0 && !_process.HasExited)
+        {
+            throw new IOException($"Signal {signal} was not sent: {Marshal.GetLastPInvokeErrorMessage()}.");
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int NativeKill(int process, int signal);
+}
