@@ -1,0 +1,51 @@
+using System.Globalization;
+
+namespace Kwik.Load;
+
+/// <summary>What the process holds: both ends of everything.</summary>
+/// <param name="Managed">Bytes of objects that somebody refers to.</param>
+/// <param name="Resident">Bytes of the process in memory, the QUIC library's and free ones of the heaps included.</param>
+/// <param name="Handles">Open files and sockets; 0 where the system does not tell.</param>
+internal readonly record struct MemoryUse(long Managed, long Resident, int Handles)
+{
+    // More than anything that a closed session may still wait for.
+    private static readonly TimeSpan SettleLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan SettleInterval = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>
+    /// Collects everything that nobody refers to, and looks, until no more than <paramref name="expected"/> is left or nothing more
+    /// can be expected to go: closing streams are kept for some seconds.
+    /// </summary>
+    public static async Task<MemoryUse> SettleAsync(Func<MemoryUse, bool> expected)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            MemoryUse use = Collected();
+            if (expected(use) || TimeProvider.System.GetElapsedTime(start) > SettleLimit)
+            {
+                return use;
+            }
+
+            await Task.Delay(SettleInterval);
+        }
+    }
+
+    /// <summary>Resident bytes at this moment.</summary>
+    public static long Now() => Environment.WorkingSet;
+
+    /// <summary>Bytes as mebibytes, for people.</summary>
+    public static string Format(double bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / (1024 * 1024):0.0} MiB");
+
+    private static MemoryUse Collected()
+    {
+        for (int i = 0; i < 3; i++)
+        {
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            GC.WaitForPendingFinalizers();
+        }
+
+        const string OpenFiles = "/proc/self/fd";
+        return new(GC.GetTotalMemory(forceFullCollection: false), Now(), Directory.Exists(OpenFiles) ? Directory.GetFiles(OpenFiles).Length : 0);
+    }
+}
