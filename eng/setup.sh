@@ -1,4 +1,4 @@
-# Sourced by ./kwik, ./test, .ci/run and the scripts in eng: installs what is missing, and builds what changed. Needs bash and, for a build, the
+# Sourced by ./kwik, ./test, .ci/run and what is in eng: installs what is missing, and builds what changed. Needs bash and, for a build, the
 # .NET 10 SDK; says what it does and why on stderr, in one sentence each, and is silent when there is nothing to do.
 # shellcheck shell=bash
 
