@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.RegularExpressions;
 
 namespace Kwik.Packages.Tests;
@@ -37,6 +38,28 @@ public sealed partial class ConsumerTests(PackageFeed feed)
         Assert.True(File.Exists(Path.Combine(folder, "out", "libmsquic-kwik.so.2")));
     }
 
+    [Fact]
+    public async Task Library_OfTheSystemOrTheEnvironment_ComesBeforeThePackages()
+    {
+        PackageFeed.SkipWithoutNativeLibrary();
+        string folder = await CreateAsync("chooser", "Console.WriteLine(Kwik.Sessions.QuicProvider.EnsureLoaded());");
+        (await Run.DotnetAsync(folder, "build", "-nologo", "-v", "quiet", "-o", "out")).AssertSuccess("dotnet build");
+        string other = Path.Combine(Directory.CreateDirectory(Path.Combine(folder, "system")).FullName, "libmsquic.so.2");
+        File.Copy(Path.Combine(PackageFeed.Root, "artifacts", "native", "libmsquic.so.2"), other);
+
+        Assert.DoesNotContain(other, await ChooseAsync(folder, "KWIK_NOTHING", ""), StringComparison.Ordinal);
+        // As the system's own, which the dynamic linker finds.
+        Assert.Contains($"Origin = System, Path = {other},", await ChooseAsync(folder, "LD_LIBRARY_PATH", Path.GetDirectoryName(other)!), StringComparison.Ordinal);
+        Assert.Contains($"Origin = Environment, Path = {other},", await ChooseAsync(folder, "KWIK_MSQUIC", other), StringComparison.Ordinal);
+    }
+
+    private static async Task<string> ChooseAsync(string folder, string variable, string value)
+    {
+        ProcessStartInfo start = Run.StartInfo(Path.Combine(Run.DotnetRoot, "dotnet"), folder, Path.Combine("out", "chooser.dll"));
+        start.Environment[variable] = value;
+        return (await Run.StartAsync(start)).AssertSuccess("The program").Output;
+    }
+
     private static void AssertExample(Run run)
     {
         Match lines = ExampleOutput().Match(run.AssertSuccess("The example of README.md").Output);
@@ -45,11 +68,12 @@ public sealed partial class ConsumerTests(PackageFeed feed)
         Assert.InRange(long.Parse(lines.Groups[1].Value) + long.Parse(lines.Groups[2].Value), 16 << 20, 32 << 20);
     }
 
-    private async Task<string> CreateAsync(string name)
+    /// <summary>Makes a project, by default with the program of README.md.</summary>
+    private async Task<string> CreateAsync(string name, string? program = null)
     {
         string folder = Directory.CreateDirectory(Path.Combine(feed.Outside, name)).FullName;
         string readme = await File.ReadAllTextAsync(Path.Combine(PackageFeed.Root, "README.md"));
-        await File.WriteAllTextAsync(Path.Combine(folder, "Program.cs"), CSharpBlock().Match(readme).Groups[1].Value);
+        await File.WriteAllTextAsync(Path.Combine(folder, "Program.cs"), program ?? CSharpBlock().Match(readme).Groups[1].Value);
         // So that nothing above the folder has a say.
         await File.WriteAllTextAsync(Path.Combine(folder, "Directory.Build.props"), "<Project />");
         await File.WriteAllTextAsync(Path.Combine(folder, "Directory.Build.targets"), "<Project />");

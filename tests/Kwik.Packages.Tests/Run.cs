@@ -20,15 +20,18 @@ internal sealed record Run(int ExitCode, string Output)
     public static Task<Run> DotnetAsync(string folder, params string[] arguments) =>
         StartAsync(Path.Combine(DotnetRoot, "dotnet"), folder, arguments);
 
-    public static async Task<Run> StartAsync(string program, string folder, params string[] arguments)
+    public static Task<Run> StartAsync(string program, string folder, params string[] arguments) =>
+        StartAsync(StartInfo(program, folder, arguments));
+
+    public static async Task<Run> StartAsync(ProcessStartInfo start)
     {
-        using Process process = Process.Start(StartInfo(program, folder, arguments))!;
+        using Process process = Process.Start(start)!;
         process.StandardInput.Close();
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> errors = process.StandardError.ReadToEndAsync();
         try
         {
-            await process.WaitForExitAsync().WithinAsync(Limit, $"{program} {string.Join(' ', arguments)}");
+            await process.WaitForExitAsync().WithinAsync(Limit, $"{start.FileName} {string.Join(' ', start.ArgumentList)}");
             return new(process.ExitCode, await output.WithinAsync() + await errors.WithinAsync());
         }
         finally
