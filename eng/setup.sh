@@ -1,4 +1,4 @@
-# Sourced by ./kwik, ./test and .ci/run: installs what is missing, and builds what changed. Needs bash and, for a build, the
+# Sourced by ./kwik, ./test, .ci/run and what is in eng: installs what is missing, and builds what changed. Needs bash and, for a build, the
 # .NET 10 SDK; says what it does and why on stderr, in one sentence each, and is silent when there is nothing to do.
 # shellcheck shell=bash
 
@@ -200,8 +200,8 @@ build_managed() {
     local project=$1 configuration=$2 result=$3 sources name
     shift 3
     name=managed-$(basename "$project")
-    sources=$(sources_of "$@" src proto artifacts/native Directory.Build.props Directory.Packages.props global.json .editorconfig \
-        BannedSymbols.txt eng/setup.sh)
+    sources=$(sources_of "$@" src proto packaging artifacts/native Directory.Build.props Directory.Build.targets Directory.Packages.props \
+        global.json .editorconfig BannedSymbols.txt eng/setup.sh)
     if [ -e "$root/$result" ] && is_fresh "$name" "$sources"; then return; fi
 
     if ! run_dotnet --list-sdks | grep -q '^10\.'; then

@@ -35,12 +35,13 @@ public sealed partial class ProtocolTests
         Messages(["// message Old { }\nmessage Frame {\n  message Inner {}\n}", "message  Frame\n{\n}"]));
 
     [Fact]
-    public void ControlFrames_ThatThePageLists_AreBodiesOfControlFrame()
-    {
-        string[] bodies = Bodies(Repository.Read("proto/control.proto"));
+    public void ControlFrames_ThatThePageLists_AreTheBodiesOfControlFrame() => Assert.Equal(
+        Bodies(Repository.Read("proto/control.proto")).Order(StringComparer.Ordinal),
+        ListedFrames(Repository.Read(Page)).Order(StringComparer.Ordinal));
 
-        Assert.All(ListedFrames(Repository.Read(Page)), frame => Assert.Contains(frame, bodies));
-    }
+    [Fact]
+    public void Messages_InProto_AreAllOnThePage() => Violations.None(
+        Messages(Protos).Except(Word().Matches(Repository.Read(Page)).Select(word => word.Value)), "The page does not name:");
 
     [Fact]
     public void ControlFrames_OfThePage_AreFound()
@@ -100,16 +101,8 @@ public sealed partial class ProtocolTests
     }
 
     [Fact]
-    public void Rules_OfThePage_EachNameATestThatExists()
-    {
-        string[] tests =
-        [
-            .. Directory.EnumerateFiles(Path.Combine(Repository.Root, "tests"), "*.cs", SearchOption.AllDirectories)
-                .SelectMany(file => Tests(File.ReadAllText(file))),
-        ];
-
-        Violations.None(Untested(Repository.Read(Page), tests), "Every rule names a test that shows it:");
-    }
+    public void Rules_OfThePage_EachNameATestThatExists() => Violations.None(
+        Untested(Repository.Read(Page), TestIndex.All), "Every rule names a test that shows it:");
 
     [Fact]
     public void Rule_WithoutATest_IsFound()
@@ -127,20 +120,19 @@ public sealed partial class ProtocolTests
             """;
         string[] tests =
         [
-            .. Tests("public sealed class ATests\n{\n  [Fact]\n  public void A_B_C() => Run();\n  [Theory]\n  [InlineData(1)]\n  public async Task D_E_F(int x)"),
-            .. Tests("// A class of its own.\npublic class BTests\n{\n  [Fact]\n  public void Z()\n  void A_B_C()"),
+            .. TestIndex.In("public sealed class ATests\n{\n  [Fact]\n  public void A_B_C() => Run();\n  [Theory]\n  [InlineData(1)]\n  public async Task D_E_F(int x)"),
+            .. TestIndex.In("// A class of its own.\npublic class BTests\n{\n  [Fact]\n  public void Z()\n  void A_B_C()"),
         ];
 
         Assert.Equal(["ATests.A_B_C", "ATests.D_E_F", "BTests.Z"], tests);
-        Assert.Equal(["M3 names no test", "M4 names BTests.A_B_C, which is no test"], Untested(page, tests));
+        Assert.Equal(["M3 names no test", "M4 names BTests.A_B_C, which is no test"], Untested(page, tests.ToHashSet()));
     }
 
-    private static IEnumerable<string> Untested(string page, string[] tests)
+    private static IEnumerable<string> Untested(string page, IReadOnlySet<string> known)
     {
-        var known = tests.ToHashSet(StringComparer.Ordinal);
         foreach (Match rule in Rule().Matches(page))
         {
-            string[] named = [.. TestName().Matches(rule.Value).Select(match => match.Value)];
+            string[] named = [.. TestIndex.NamedIn(rule.Value)];
             if (named.Length == 0)
             {
                 yield return $"{rule.Groups[1].Value} names no test";
@@ -151,13 +143,6 @@ public sealed partial class ProtocolTests
                 yield return $"{rule.Groups[1].Value} names {name}, which is no test";
             }
         }
-    }
-
-    /// <summary>Class.Method of each test in a file that has one class.</summary>
-    private static IEnumerable<string> Tests(string source)
-    {
-        string name = TestClass().Match(source).Groups[1].Value;
-        return TestMethod().Matches(source).Select(match => $"{name}.{match.Groups[1].Value}");
     }
 
     private static IEnumerable<string> Messages(IEnumerable<string> protos) =>
@@ -204,15 +189,8 @@ public sealed partial class ProtocolTests
     [GeneratedRegex(@"^\* (M\d+)\. .*(\r?\n  .*)*", RegexOptions.Multiline)]
     private static partial Regex Rule();
 
-    [GeneratedRegex(@"\b\w+Tests\.\w+")]
-    private static partial Regex TestName();
-
-    [GeneratedRegex(@"^(?:public|internal)\s[\w\s]*\bclass\s+(\w+)", RegexOptions.Multiline)]
-    private static partial Regex TestClass();
-
-    // An attribute of the line above says that it is one; other attributes may come between.
-    [GeneratedRegex(@"\[(?:Fact|Theory)\b[^\]]*\]\s*(?:\[.*\]\s*)*public\s+(?:async\s+)?(?:void|Task|ValueTask)\s+(\w+)\s*\(")]
-    private static partial Regex TestMethod();
+    [GeneratedRegex(@"\w+")]
+    private static partial Regex Word();
 
     [GeneratedRegex("[A-Z]")]
     private static partial Regex Hump();

@@ -11,9 +11,9 @@ namespace Kwik.Sessions;
 /// <remarks>
 /// On Linux the choice is: the path in <see cref="PathVariable"/> if that is set; else the system's own
 /// <c>libmsquic.so.2</c> if it loads and is at least <see cref="MinimumVersion"/>; else the one that lies with the
-/// application. Loading by absolute path is enough: the dynamic linker answers the later request of System.Net.Quic, which
-/// is by name, with the library of that name that is loaded already. On other systems nothing is loaded here and
-/// System.Net.Quic finds its library itself.
+/// application: at <see cref="BundledPath"/>, or wherever the host finds the asset of the package Kwik.Native.linux-x64. To
+/// load it is enough: the dynamic linker answers the later request of System.Net.Quic, which is by name, with the library of
+/// that name that is loaded already. On other systems nothing is loaded here and System.Net.Quic finds its library itself.
 /// </remarks>
 public static class QuicProvider
 {
@@ -27,6 +27,10 @@ public static class QuicProvider
     public const int StatelessResetKeyLength = 32;
 
     private const string LibraryName = "libmsquic.so.2";
+
+    // The asset of the package. Under the name that System.Net.Quic asks for, the host would offer it before the system's.
+    private const string PackagedName = "libmsquic-kwik.so.2";
+
     private const uint StatelessResetKeyParameter = 0x0100000B;
 
     // Success and failure are both final: System.Net.Quic looks for its library once in the life of a process.
@@ -94,10 +98,7 @@ public static class QuicProvider
         string bundled = Path.Combine(applicationDirectory, BundledPath);
         return LoadSystem()
             ?? LoadFile(QuicLibraryOrigin.Bundled, bundled)
-            ?? throw Unusable(
-                $"No QUIC library: the system has no {LibraryName} of version {MinimumVersion} or later, and there is none at "
-                + $"'{bundled}'. Run './kwik doctor' in a clone of the repository, which builds it, install the package libmsquic, "
-                + $"or set {PathVariable} to the path of one.");
+            ?? LoadPackaged(bundled);
     }
 
     private static QuicLibrary? LoadSystem()
@@ -125,17 +126,40 @@ public static class QuicProvider
             return null;
         }
 
-        nint handle;
         try
         {
-            handle = NativeLibrary.Load(path);
+            return Use(origin, NativeLibrary.Load(path), path);
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
         {
             throw Unusable($"'{path}' does not load as a QUIC library: {e.Message}", e);
         }
+    }
 
-        if (!NativeQuicLibrary.TryInspect(handle, out Version? version, out string? name, out _))
+    // The host knows from deps.json where the assets of packages are: beside the application or below it, in the cache of
+    // packages, or where a single file was unpacked.
+    private static QuicLibrary LoadPackaged(string bundled)
+    {
+        try
+        {
+            nint handle = NativeLibrary.Load(PackagedName, typeof(QuicProvider).Assembly, null);
+            return Use(QuicLibraryOrigin.Bundled, handle, PackagedName);
+        }
+        catch (DllNotFoundException e)
+        {
+            throw Unusable(
+                $"No QUIC library: the system has no {LibraryName} of version {MinimumVersion} or later, and there is none at "
+                    + $"'{bundled}'. Reference the package Kwik.Native.linux-x64, which needs libgnutls.so.30, install the "
+                    + $"system's package libmsquic, or set {PathVariable} to the path of one; in a clone of the repository, "
+                    + "'./kwik doctor' builds it.",
+                e);
+        }
+    }
+
+    /// <summary>Checks a loaded library; <paramref name="path"/> is what it was loaded by.</summary>
+    private static QuicLibrary Use(QuicLibraryOrigin origin, nint handle, string path)
+    {
+        if (!NativeQuicLibrary.TryInspect(handle, out Version? version, out string? name, out string? mapped))
         {
             throw Unusable($"'{path}' loads, but is not an MsQuic library of version 2.");
         }
@@ -147,7 +171,7 @@ public static class QuicProvider
             throw Unusable($"'{path}' loads, but its name is not {LibraryName} or another library has that name, so that System.Net.Quic does not find it.");
         }
 
-        return new(origin, path, version, name);
+        return new(origin, Path.IsPathRooted(path) ? path : mapped, version, name);
     }
 
     private static KwikException Unusable(string message, Exception? cause = null) =>

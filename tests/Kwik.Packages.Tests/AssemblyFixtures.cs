@@ -1,0 +1,3 @@
+using Kwik.Packages.Tests;
+
+[assembly: AssemblyFixture(typeof(PackageFeed))]
