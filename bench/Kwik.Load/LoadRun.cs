@@ -19,8 +19,6 @@ internal static class LoadRun
     // Sockets of connections that still answer stragglers. One that leaked with each connection would be hundreds.
     private const int HandleSlack = 64;
 
-    private const long SettledManaged = 40 * 1024 * 1024;
-
     private static readonly TimeSpan RoundLimit = TimeSpan.FromMinutes(5);
 
     /// <summary>Runs it.</summary>
@@ -32,15 +30,13 @@ internal static class LoadRun
     {
         await using Rig rig = await Rig.StartAsync(scenario.NeedsReplicas);
         await RoundAsync(rig, scenario);
-        // What it holds for some seconds more is not what the others are held against.
-        await MemoryUse.SettleAsync(now => now.Managed < SettledManaged);
         var uses = new List<MemoryUse>();
         Figures figures = [];
         long start = Stopwatch.GetTimestamp();
         while (uses.Count < rounds || Stopwatch.GetElapsedTime(start) < duration)
         {
             figures = await RoundAsync(rig, scenario);
-            MemoryUse use = await MemoryUse.SettleAsync(now => uses.Count == 0 || IsFlat(uses.MinBy(one => one.Managed), now));
+            MemoryUse use = await MemoryUse.SettledAsync();
             uses.Add(use);
             say($"{scenario.Name} {uses.Count}: {figures}; left: {MemoryUse.Format(use.Managed)} of objects, "
                 + $"{MemoryUse.Format(use.Resident)} resident, {use.Handles} handles");

@@ -8,26 +8,24 @@ namespace Kwik.Load;
 /// <param name="Handles">Open files and sockets; 0 where the system does not tell.</param>
 internal readonly record struct MemoryUse(long Managed, long Resident, int Handles)
 {
-    // More than anything that a closed session may still wait for.
-    private static readonly TimeSpan SettleLimit = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan SettleInterval = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan SettleInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Collects everything that nobody refers to, and looks, until no more than <paramref name="expected"/> is left or nothing more
-    /// can be expected to go: closing streams are kept for some seconds.
+    /// Collects everything that nobody refers to, and looks, again and again until that no longer changes much: what was closed is
+    /// held for a moment by those who closed it.
     /// </summary>
-    public static async Task<MemoryUse> SettleAsync(Func<MemoryUse, bool> expected)
+    public static async Task<MemoryUse> SettledAsync()
     {
-        long start = TimeProvider.System.GetTimestamp();
+        MemoryUse use = Collected();
         while (true)
         {
-            MemoryUse use = Collected();
-            if (expected(use) || TimeProvider.System.GetElapsedTime(start) > SettleLimit)
+            MemoryUse before = use;
+            await Task.Delay(SettleInterval);
+            use = Collected();
+            if (use.Managed > before.Managed * 0.95)
             {
                 return use;
             }
-
-            await Task.Delay(SettleInterval);
         }
     }
 
