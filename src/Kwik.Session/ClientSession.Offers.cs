@@ -115,6 +115,7 @@ public sealed partial class ClientSession
             _options.Delivery,
             _mappings,
             _environment.Time,
+            _observer,
             () => Interlocked.Increment(ref _lastRequestId),
             OnBadContent,
             EndWhenNothingIsFetched);
@@ -128,6 +129,8 @@ public sealed partial class ClientSession
 
             _fetches.Add(stream.Id, fetch);
         }
+
+        fetch.Trace();
 
         foreach (KwikPath path in _paths.Alive())
         {

@@ -143,6 +143,7 @@ public sealed class KwikListener : IAsyncDisposable
             // off ends here, with the connection.
             KwikError code = e is KwikException { Code: KwikError.LimitExceeded } ? KwikError.LimitExceeded : KwikError.AuthenticationFailed;
             SessionLog.ConnectionRefused(_log, connection.RemoteEndPoint, code, e.Message);
+            _environment.Telemetry.Refused(_options.Role, code);
             await connection.CloseAsync(code);
             await connection.DisposeAsync();
             return;

@@ -84,6 +84,8 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
         Budget.GiveBack();
     }
 
+    private protected override SessionCounts CountStreams() => _streams.Count();
+
     private protected override bool Admits(ContentAccess access)
     {
         lock (_gate)

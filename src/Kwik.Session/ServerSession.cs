@@ -15,7 +15,7 @@ internal sealed record ServerLink(
 /// One client, seen from a server. Which kind of server it is, is the type: a <see cref="SecondarySession"/> has no way
 /// to open a public stream. Safe for concurrent use.
 /// </summary>
-public abstract partial class ServerSession : IAsyncDisposable
+public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -64,6 +64,16 @@ public abstract partial class ServerSession : IAsyncDisposable
     /// What the session found out by itself. Ends when the session has; 1,024 events are kept, then the oldest go.
     /// </summary>
     public ChannelReader<SessionEvent> Events => EventQueue.Reader;
+
+    SessionSide IMeasuredSession.Side => this is PrimarySession ? SessionSide.Primary : SessionSide.Secondary;
+
+    SessionCounts IMeasuredSession.Count()
+    {
+        SessionCounts counts = CountStreams();
+        return counts with { Sent = counts.Sent + Pushed.Sent + (_ranges?.Sent ?? 0) };
+    }
+
+    IReadOnlyList<(ServerRole Role, PathState State)> IMeasuredSession.PathStatesNow() => [];
 
     private protected ServerLink Link { get; }
 
@@ -119,6 +129,7 @@ public abstract partial class ServerSession : IAsyncDisposable
     /// <summary>Serves the connection until it ends. Never throws.</summary>
     internal async Task RunAsync(CancellationToken stopping)
     {
+        var observer = new SessionObserver(Link.Environment, this, Id, RemoteEndPoint);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, _stop.Token);
         List<Func<CancellationToken, Task>> loops = [_ => ReceiveControlAsync(), _inbound.RunAsync];
         if (_ranges is not null)
@@ -138,6 +149,7 @@ public abstract partial class ServerSession : IAsyncDisposable
         {
             _rawData.Complete();
             EventQueue.Complete();
+            observer.End(_ended?.Code ?? KwikError.Internal);
             _closed.TrySetResult();
         }
     }
@@ -152,6 +164,9 @@ public abstract partial class ServerSession : IAsyncDisposable
         DateTimeOffset lastActivity = time.GetUtcNow() - time.GetElapsedTime(Interlocked.Read(ref _lastHeard));
         return new(pathId, role, Link.Connection.LocalEndPoint, state, _began, lastActivity, null, 0, _inbound.Violations);
     }
+
+    /// <summary>The public streams in numbers, where there are any.</summary>
+    private protected virtual SessionCounts CountStreams() => default;
 
     /// <summary>True when this client may have these bytes.</summary>
     private protected abstract bool Admits(ContentAccess access);

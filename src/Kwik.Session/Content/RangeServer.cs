@@ -31,6 +31,10 @@ internal sealed class RangeServer(
     private readonly AsyncSignal _urgentQueued = new();
     private readonly AsyncSignal _urgentServed = new();
     private readonly List<RangeRequest> _serving = [];
+    private long _sent;
+
+    /// <summary>Payload sent, bytes.</summary>
+    public long Sent => Interlocked.Read(ref _sent);
 
     /// <summary>Takes a request, or refuses it: too many, not admitted, or a range that no content has.</summary>
     public void Enqueue(RangeRequest request)
@@ -202,6 +206,7 @@ internal sealed class RangeServer(
             }
 
             await answer.WriteFrameAsync(frame);
+            Interlocked.Add(ref _sent, length);
             while (!request.Urgent && IsUrgentServed)
             {
                 await _urgentServed.WaitAsync(cancellationToken);
