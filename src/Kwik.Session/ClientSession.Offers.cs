@@ -119,18 +119,23 @@ public sealed partial class ClientSession
             () => Interlocked.Increment(ref _lastRequestId),
             OnBadContent,
             EndWhenNothingIsFetched);
+        fetch.Trace();
+        bool isOpen;
         lock (_gate)
         {
             // One that is being disposed has left the table, or will look for its fetch after this.
-            if (_streams.Find(stream.Id) is null)
+            isOpen = _streams.Find(stream.Id) is not null;
+            if (isOpen)
             {
-                return;
+                _fetches.Add(stream.Id, fetch);
             }
-
-            _fetches.Add(stream.Id, fetch);
         }
 
-        fetch.Trace();
+        if (!isOpen)
+        {
+            fetch.End();
+            return;
+        }
 
         foreach (KwikPath path in _paths.Alive())
         {

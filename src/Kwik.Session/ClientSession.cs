@@ -59,7 +59,14 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner, IMea
         _paths = new PathTable(options.MaxPaths, environment.Time, _events);
         _primaryPath = _paths.AddPrimary(primary, _stopping);
         // Last: it is measured from now on.
-        _observer = new SessionObserver(environment, this, id, primary.Connection.RemoteEndPoint);
+        _observer = new SessionObserver(environment, this, id, primary.Connection.RemoteEndPoint, options.Qlog, _log);
+        if (_observer.Qlog is { } qlog)
+        {
+            qlog.PathFound(_paths.Snapshot().Single());
+            _events.Observed = qlog.Happened;
+            _streams.Opened = qlog.StreamOpened;
+            _mappings.Changed = qlog.MappingChanged;
+        }
     }
 
     /// <summary>Names the session on every server; chosen by the primary.</summary>
@@ -74,6 +81,9 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner, IMea
     /// </summary>
     public long PendingBytes => _pending.Used;
 
+    // Streams are made when the session is whole.
+    Action<long, int, long, long>? IStreamOwner.Placed => _observer.Qlog is { } qlog ? qlog.Placed : null;
+
     SessionSide IMeasuredSession.Side => SessionSide.Client;
 
     TimeProvider IStreamOwner.Time => _environment.Time;
@@ -87,8 +97,9 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner, IMea
         return counts with { FromPrimary = counts.FromPrimary + primary, FromSecondaries = secondaries };
     }
 
-    IReadOnlyList<(ServerRole Role, PathState State)> IMeasuredSession.PathStatesNow() =>
-        [.. _paths.Snapshot().Where(path => path.State != PathState.Removed).Select(path => (path.Role, path.State))];
+    IReadOnlyList<PathInfo> IMeasuredSession.PathsNow() => [.. _paths.Snapshot().Where(path => path.State != PathState.Removed)];
+
+    IReadOnlyList<StreamSample> IMeasuredSession.StreamsNow() => _streams.Sample();
 
     internal static async Task<ClientSession> ConnectAsync(
         KwikClientOptions options, SessionEnvironment environment, CancellationToken cancellationToken)
@@ -161,6 +172,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner, IMea
     void IStreamOwner.StreamClosed(KwikStream stream)
     {
         _observer.Holes.Look(stream.Id, null);
+        _observer.Qlog?.StreamClosed(stream);
         _streams.Remove(stream);
         bool hadGrants = _secondaries.CloseTarget(stream.Id);
         _offsets.Forget(stream.Id);
@@ -221,7 +233,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner, IMea
         finally
         {
             _events.Complete();
-            _observer.End(_primary.Fault?.Code ?? KwikError.None);
+            await _observer.EndAsync(_primary.Fault?.Code ?? KwikError.None, _primary.Fault?.Message);
             CompleteClosed();
         }
     }

@@ -150,6 +150,7 @@ public sealed class KwikListener : IAsyncDisposable
         }
 
         SessionLog.SessionBegan(_log, session.Id, connection.RemoteEndPoint);
+        session.Observe();
         if (!_accepted.Writer.TryWrite(session))
         {
             session.Stop();

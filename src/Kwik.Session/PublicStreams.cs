@@ -48,6 +48,13 @@ internal sealed class PublicStreams(
         }
     }
 
+    /// <summary>How far each open stream has come.</summary>
+    public List<StreamSample> Sample() => Snapshot().ConvertAll(stream => new StreamSample(
+        stream.Id, stream.Incoming.ReadOffset, stream.Incoming.TakenBytes, stream.Incoming.FirstHole?.Offset));
+
+    /// <summary>Runs for each stream that is there from now on; not under a lock.</summary>
+    public Action<KwikStream>? Opened { get; set; }
+
     private bool IsEmpty
     {
         get
@@ -318,6 +325,7 @@ internal sealed class PublicStreams(
         }
 
         _added.Set();
+        Opened?.Invoke(stream);
         if (fault is not null)
         {
             stream.Disconnect(fault);
@@ -348,7 +356,7 @@ internal sealed class PublicStreams(
     private static SessionCounts CountOf(KwikStream stream) => new(
         Streams: 1,
         Pending: 0,
-        Holes: stream.Incoming.FirstHole is null ? 0 : 1,
+        Holes: stream.Incoming.FirstHole is null || stream.Incoming.IsPositioned ? 0 : 1,
         FromPrimary: stream.MainReceived,
         FromSecondaries: 0,
         Sent: stream.MainSent,

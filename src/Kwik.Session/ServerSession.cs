@@ -73,9 +73,14 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
         return counts with { Sent = counts.Sent + Pushed.Sent + (_ranges?.Sent ?? 0) };
     }
 
-    IReadOnlyList<(ServerRole Role, PathState State)> IMeasuredSession.PathStatesNow() => [];
+    IReadOnlyList<PathInfo> IMeasuredSession.PathsNow() => [];
+
+    IReadOnlyList<StreamSample> IMeasuredSession.StreamsNow() => SampleStreams();
 
     private protected ServerLink Link { get; }
+
+    /// <summary>Set before anybody has the session.</summary>
+    private protected SessionObserver? Observer { get; private set; }
 
     /// <summary>The Internal streams that the application writes.</summary>
     private protected PushedStreams Pushed { get; }
@@ -126,10 +131,23 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
     /// <summary>Ends the session at once.</summary>
     internal void Stop() => _stop.Cancel();
 
-    /// <summary>Serves the connection until it ends. Never throws.</summary>
+    /// <summary>What the session does is seen from now on: once, before anybody has it.</summary>
+    internal void Observe()
+    {
+        Observer = new SessionObserver(Link.Environment, this, Id, RemoteEndPoint, Link.Options.Qlog, _log);
+        if (Observer.Qlog is { } qlog)
+        {
+            EventQueue.Observed = qlog.Happened;
+            if (_ranges is not null)
+            {
+                _ranges.Served = qlog.RangeServed;
+            }
+        }
+    }
+
+    /// <summary>Serves the connection until it ends; after <see cref="Observe"/>. Never throws.</summary>
     internal async Task RunAsync(CancellationToken stopping)
     {
-        var observer = new SessionObserver(Link.Environment, this, Id, RemoteEndPoint);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, _stop.Token);
         List<Func<CancellationToken, Task>> loops = [_ => ReceiveControlAsync(), _inbound.RunAsync];
         if (_ranges is not null)
@@ -149,7 +167,7 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
         {
             _rawData.Complete();
             EventQueue.Complete();
-            observer.End(_ended?.Code ?? KwikError.Internal);
+            await Observer!.EndAsync(_ended?.Code ?? KwikError.Internal, _ended?.Message);
             _closed.TrySetResult();
         }
     }
@@ -167,6 +185,8 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
 
     /// <summary>The public streams in numbers, where there are any.</summary>
     private protected virtual SessionCounts CountStreams() => default;
+
+    private protected virtual IReadOnlyList<StreamSample> SampleStreams() => [];
 
     /// <summary>True when this client may have these bytes.</summary>
     private protected abstract bool Admits(ContentAccess access);

@@ -42,6 +42,7 @@ public sealed partial class KwikStream : Stream
         Direction = direction;
         Incoming = new ReceiveBuffer(options, pool, budget)
         {
+            Placed = owner.Placed is { } placed ? (path, offset, length) => placed(main.Id, path, offset, length) : null,
             EndReached = direction == XStreamDirection.Inbound ? () => Advance(XStreamInput.RemoteEnd) : null,
         };
         _frames = new FrameReader(main, pool);

@@ -116,7 +116,7 @@ internal sealed partial class ContentFetch
     }
 
     /// <summary>It is under way from now on.</summary>
-    public void Trace() => _span = _observer.BeginFetch(_stream, _offer.Length);
+    public void Trace() => _span = _observer.BeginFetch(_stream, _offer);
 
     /// <summary>A server can be asked from now on.</summary>
     public void AddPath(KwikPath path)
@@ -295,6 +295,7 @@ internal sealed partial class ContentFetch
     private Action? DoLocked(DeliveryStep step, TimeSpan now)
     {
         _stream.Trace(now, step);
+        _observer.Qlog?.Decided(_stream.Id, step);
         switch (step.Kind)
         {
             case DeliveryStepKind.Ask:

@@ -1,39 +1,38 @@
 namespace Kwik.Sessions;
 
-/// <summary>For how long each reader of a session has waited at the hole where it is. Safe for concurrent use.</summary>
+/// <summary>
+/// For how long the readers of a session wait at holes, as far as is seen by looking now and then: a hole that was seen once is
+/// none yet. Safe for concurrent use.
+/// </summary>
 internal sealed class HoleClock(TimeProvider time, Action<TimeSpan> ended)
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<long, (long Offset, long Since)> _holes = [];
+    private readonly Dictionary<long, (long Offset, long First, long Last)> _holes = [];
 
-    /// <summary>Looks at a stream: the age of its hole, null when it has none.</summary>
-    public TimeSpan? Look(long streamId, long? offset)
+    /// <summary>Looks at a stream, whose reader waits for the byte at this offset; null: for none.</summary>
+    public void Look(long streamId, long? offset)
     {
-        TimeSpan? closed = null;
-        TimeSpan? age = null;
+        TimeSpan lasted = TimeSpan.Zero;
         lock (_gate)
         {
-            bool isKnown = _holes.TryGetValue(streamId, out (long Offset, long Since) hole);
+            long now = time.GetTimestamp();
+            bool isKnown = _holes.TryGetValue(streamId, out (long Offset, long First, long Last) hole);
             if (isKnown && hole.Offset != offset)
             {
-                closed = time.GetElapsedTime(hole.Since);
+                lasted = time.GetElapsedTime(hole.First, hole.Last);
                 _holes.Remove(streamId);
                 isKnown = false;
             }
 
             if (offset is { } open)
             {
-                hole = isKnown ? hole : (open, time.GetTimestamp());
-                _holes[streamId] = hole;
-                age = time.GetElapsedTime(hole.Since);
+                _holes[streamId] = isKnown ? hole with { Last = now } : (open, now, now);
             }
         }
 
-        if (closed is { } lasted)
+        if (lasted > TimeSpan.Zero)
         {
             ended(lasted);
         }
-
-        return age;
     }
 }

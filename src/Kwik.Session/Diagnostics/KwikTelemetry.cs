@@ -234,9 +234,9 @@ internal sealed class KwikTelemetry : IDisposable
 
         lock (_gate)
         {
-            foreach ((ServerRole Role, PathState State) path in _live.SelectMany(session => session.PathStatesNow()))
+            foreach (PathInfo path in _live.SelectMany(session => session.PathsNow()))
             {
-                counts[path]++;
+                counts[(path.Role, path.State)]++;
             }
         }
 

@@ -45,6 +45,9 @@ internal interface IMeasuredSession
     /// <summary>Called when somebody collects measurements, from any thread; takes the session's locks.</summary>
     SessionCounts Count();
 
-    /// <summary>A client's paths that are not removed, in numbers; empty at a server.</summary>
-    IReadOnlyList<(ServerRole Role, PathState State)> PathStatesNow();
+    /// <summary>A client's paths that are not removed; empty at a server.</summary>
+    IReadOnlyList<PathInfo> PathsNow();
+
+    /// <summary>The public streams that are open.</summary>
+    IReadOnlyList<StreamSample> StreamsNow();
 }
