@@ -6,10 +6,10 @@ namespace Kwik.Cli.Report;
 internal sealed class Chart
 {
     public const int Width = 760;
-    public const int Left = 76;
+    public const int Left = 104;
     public const int Right = 12;
     public const int Top = 12;
-    private const int Bottom = 40;
+    private const int Bottom = 48;
 
     private readonly StringBuilder _svg = new();
     private readonly double _end;
@@ -35,10 +35,10 @@ internal sealed class Chart
         for (double at = 0; at <= _end * 1.0001; at += step)
         {
             _svg.Append($"<path class=\"grid\" d=\"M{N(X(at))} {Top}V{Top + height}\"/>");
-            _svg.Append($"<text x=\"{N(X(at))}\" y=\"{Top + height + 17}\" text-anchor=\"middle\">{at / unit:0.###}</text>");
+            _svg.Append($"<text x=\"{N(X(at))}\" y=\"{Top + height + 20}\" text-anchor=\"middle\">{at / unit:0.###}</text>");
         }
 
-        _svg.Append($"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Top + height + 34}\" text-anchor=\"middle\">time in {unitName}</text>");
+        _svg.Append($"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Top + height + 42}\" text-anchor=\"middle\">time in {unitName}</text>");
     }
 
     public double X(double time) => Left + ((Width - Left - Right) * Math.Clamp(time / _end, 0, 1));
@@ -113,7 +113,7 @@ internal sealed class Chart
     private static (double Step, double Unit, string Name) TimeStep(double end)
     {
         (double unit, string name) = end < 2000 ? (1, "ms") : end < 300_000 ? (1000, "s") : (60_000.0, "min");
-        double raw = end / unit / 8;
+        double raw = end / unit / 6;
         double scale = Math.Pow(10, Math.Floor(Math.Log10(raw)));
         double step = (raw / scale) switch { <= 1 => 1, <= 2 => 2, <= 5 => 5, _ => 10 };
         return (step * scale * unit, unit, name);

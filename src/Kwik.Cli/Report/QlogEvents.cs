@@ -100,7 +100,15 @@ internal static class QlogEvents
             path.States.Add((time, state));
         }
 
-        Notice(run, time, "path_state_changed", data, $"{Text(data, "old")} to {state}");
+        if (state == "Recovering")
+        {
+            path.Attempts++;
+        }
+        else if (state != "Dead" || Text(data, "old") != "Recovering")
+        {
+            // What is tried each second is a number, not as many lines.
+            Notice(run, time, "path_state_changed", data, $"{Text(data, "old")} to {state}");
+        }
     }
 
     private static void TakeReceipt(RunRecord run, double time, JsonElement data)

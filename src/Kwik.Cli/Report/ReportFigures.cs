@@ -9,7 +9,7 @@ internal static class ReportFigures
     /// <summary>Points of a line: about as many as there are on a screen.</summary>
     private const int Points = 240;
 
-    private const int RowHeight = 26;
+    private const int RowHeight = 30;
 
     public static void Write(HtmlText page, RunRecord run)
     {
@@ -135,7 +135,8 @@ internal static class ReportFigures
             page.Raw($"<tr><td class=\"{ReportPage.ColourOf(i)}\"><i></i>{ReportPage.NameOf(path)}</td><td>").Foreign(path.Address)
                 .Raw($"</td><td class=\"n\">{ByteSize.Format(path.Bytes)}</td><td class=\"n\">{path.Bytes / all * 100:0.0} %</td><td class=\"n\">"
                     + $"{(path.RoundTrip is { } roundTrip ? $"{roundTrip:0.##} ms" : "")}</td><td>")
-                .Foreign(path.States.Count > 0 ? path.States[^1].State : "").Raw("</td></tr>");
+                .Foreign(path.States.Count > 0 ? path.States[^1].State : "")
+                .Raw(path.Attempts > 0 ? $", tried again {path.Attempts} {(path.Attempts == 1 ? "time" : "times")}" : "").Raw("</td></tr>");
         }
 
         page.Raw("</tbody></table></div></section>");
@@ -147,7 +148,7 @@ internal static class ReportFigures
         for (int i = 0; i < paths.Count; i++)
         {
             double top = Chart.Top + (i * RowHeight) + 4;
-            chart.Label(Chart.Left - 8, top + 14, ReportPage.NameOf(paths[i]));
+            chart.Label(Chart.Left - 8, top + 16, ReportPage.NameOf(paths[i]));
             for (int change = 0; change < paths[i].States.Count; change++)
             {
                 (double from, string state) = paths[i].States[change];
@@ -190,5 +191,6 @@ internal static class ReportFigures
 
     private static void End(HtmlText page, Chart chart) => page.Raw($"<figure>{chart}</figure></section>");
 
-    private static string Bytes(double value) => ByteSize.Format((long)value);
+    // Shorter: 512 MiB.
+    private static string Bytes(double value) => ByteSize.Format((long)value).Replace(".0 ", " ", StringComparison.Ordinal);
 }

@@ -33,21 +33,21 @@ internal static class ReportPage
         page.Raw("<header><h1>Kwik session</h1><p class=\"sub\">").Foreign(run.Role.Length > 0 ? run.Role : "?").Raw(" with ")
             .Foreign(run.Peer).Raw(", ").Foreign(run.Began).Raw("<br>session ").Foreign(run.Session).Raw("</p></header><main><dl class=\"cards\">");
         Card(page, "lasted", Time(run.End));
-        if (received > 0 || run.Sent == 0)
+        if (received > 0 || run.Role == "client")
         {
             Card(page, "received", ByteSize.Format(received));
             Card(page, "mean rate", ByteSize.FormatRate(run.End > 0 ? received * 8000.0 / run.End : 0));
             Card(page, "came twice", ByteSize.Format(run.Duplicate));
         }
 
-        if (run.Sent > 0)
+        if (run.Role != "client")
         {
             Card(page, "sent", ByteSize.Format(run.Sent));
         }
 
         if (run.Paths.Count > 0)
         {
-            Card(page, "servers", $"{run.Paths.Count(path => path.Bytes > 0)} of {run.Paths.Count} sent data");
+            Card(page, "servers that sent", $"{run.Paths.Count(path => path.Bytes > 0)} of {run.Paths.Count}");
         }
 
         Card(page, "stalls", run.Stalls.Count == 0 ? "none" : $"{run.Stalls.Count}, longest {Time(run.Stalls.Max())}");
@@ -69,7 +69,7 @@ internal static class ReportPage
         foreach (Notice notice in run.Notices)
         {
             // The names are those of the schema.
-            page.Raw($"<tr><td class=\"n\">{Time(notice.Time)}</td><td>{notice.Name.Replace('_', ' ')}</td><td class=\"n\">{notice.Path}</td>"
+            page.Raw($"<tr><td class=\"n\">{notice.Time / 1000:0.000} s</td><td>{notice.Name.Replace('_', ' ')}</td><td class=\"n\">{notice.Path}</td>"
                 + $"<td class=\"n\">{notice.Stream}</td><td class=\"text\">").Foreign(notice.Text).Raw("</td></tr>");
         }
 
@@ -99,8 +99,8 @@ internal static class ReportPage
         .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:8px;margin:0 0 12px}
         .cards div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 12px}
         dt{color:var(--dim);font-size:13px}dd{margin:0;font-size:17px;font-variant-numeric:tabular-nums}
-        .end{overflow-wrap:anywhere}.warn{color:var(--warn)}section{margin:28px 0}figure,.wide{margin:0;overflow-x:auto}
-        svg{display:block;width:100%;min-width:560px;height:auto}svg text{fill:var(--dim);font-size:13px;font-family:inherit}
+        .end{overflow-wrap:anywhere}.warn{color:var(--warn)}section{margin:28px 0}figure{margin:0}.wide{overflow-x:auto}
+        svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:13px;font-family:inherit}
         .grid{stroke:var(--line);stroke-width:1;fill:none}.legend{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;padding:0;margin:0 0 6px;font-size:13px}
         .legend li{display:flex;align-items:center;gap:6px;max-width:100%;overflow-wrap:anywhere}.legend i{flex:none;width:14px;height:10px;border-radius:2px;background:var(--k)}
         .c0{--k:var(--k0)}.c1{--k:var(--k1)}.c2{--k:var(--k2)}.c3{--k:var(--k3)}.c4{--k:var(--k4)}.c5{--k:var(--k5)}.c6{--k:var(--k6)}
@@ -111,6 +111,7 @@ internal static class ReportPage
         table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}th{color:var(--dim);font-weight:600;text-align:left}
         th,td{padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}.n{text-align:right;white-space:nowrap}td{white-space:nowrap}
         td.text{white-space:normal;overflow-wrap:anywhere;min-width:220px}td i{display:inline-block;width:14px;height:10px;border-radius:2px;background:var(--k);margin-right:6px}
+        @media(max-width:640px){svg text{font-size:22px}.piece{stroke-width:5}.stroke{stroke-width:3}}
         </style></head><body>
 
         """;

@@ -19,6 +19,9 @@ internal sealed class PathRecord(int id)
 
     public double? RoundTrip { get; set; }
 
+    /// <summary>Times that it was connected again, or that was tried.</summary>
+    public int Attempts { get; set; }
+
     public Buckets Received { get; } = new(sums: true);
 
     /// <summary>From when on it stood how; the first <see cref="RunRecord.MaxChanges"/>.</summary>
