@@ -88,7 +88,8 @@ internal static class QlogEvents
             return;
         }
 
-        string state = Text(data, "new");
+        // One of ours is a word.
+        string state = Text(data, "new")[..Math.Min(32, Text(data, "new").Length)];
         (path.Role, path.Address) = (Text(data, "role"), Text(data, "address"));
         if (path.States.Count == 0)
         {

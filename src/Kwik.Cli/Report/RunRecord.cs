@@ -29,7 +29,7 @@ internal sealed class PathRecord(int id)
 }
 
 /// <summary>
-/// What a qlog says of one run, in bounded memory: at most about 16 MiB, whatever the file. What is too much is thinned out, and
+/// What a qlog says of one run, in bounded memory: at most about 16 MiB, and a page of as much, whatever the file. What is too much is thinned out, and
 /// counted.
 /// </summary>
 internal sealed class RunRecord
