@@ -9,9 +9,6 @@ namespace Kwik.Cli.Report;
 /// </summary>
 internal sealed class HtmlText
 {
-    /// <summary>Characters of one foreign text; the rest is cut.</summary>
-    private const int MaxForeign = 300;
-
     private readonly StringBuilder _text = new();
 
     /// <summary>Our own words.</summary>
@@ -21,14 +18,14 @@ internal sealed class HtmlText
         return this;
     }
 
-    /// <summary>Somebody else's.</summary>
-    public HtmlText Foreign(string theirs)
+    /// <summary>Somebody else's; what is longer than so many characters is cut.</summary>
+    public HtmlText Foreign(string theirs, int most = 64)
     {
         int count = 0;
         _text.Append("<bdi>");
         foreach (Rune rune in theirs.EnumerateRunes())
         {
-            if (++count > MaxForeign)
+            if (++count > most)
             {
                 _text.Append('…');
                 break;

@@ -25,7 +25,7 @@ internal static class ReportPage
     /// <summary>The name of a path in legends: our words only.</summary>
     public static string NameOf(PathRecord path) => path.Id == 0 ? "primary" : $"path {path.Id}";
 
-    public static string Time(double milliseconds) => milliseconds < 10_000 ? $"{milliseconds:0.#} ms" : $"{milliseconds / 1000:0.00} s";
+    public static string Time(double milliseconds) => milliseconds < 1000 ? $"{milliseconds:0.#} ms" : $"{milliseconds / 1000:0.00} s";
 
     private static void WriteSummary(HtmlText page, RunRecord run)
     {
@@ -52,7 +52,7 @@ internal static class ReportPage
 
         Card(page, "stalls", run.Stalls.Count == 0 ? "none" : $"{run.Stalls.Count}, longest {Time(run.Stalls.Max())}");
         page.Raw("</dl>");
-        page.Raw("<p class=\"end\">Ended with: ").Foreign(run.Outcome ?? "the record ends before the session does").Raw("</p>");
+        page.Raw("<p class=\"end\">Ended with: ").Foreign(run.Outcome ?? "the record ends before the session does", 300).Raw("</p>");
         if (run.IsTruncated || run.Dropped > 0)
         {
             page.Raw($"<p class=\"warn\">The record is not complete: {(run.Dropped > 0 ? $"{run.Dropped} events came too fast to be written" : "it ends early")}.</p>");
@@ -70,7 +70,7 @@ internal static class ReportPage
         {
             // The names are those of the schema.
             page.Raw($"<tr><td class=\"n\">{notice.Time / 1000:0.000} s</td><td>{notice.Name.Replace('_', ' ')}</td><td class=\"n\">{notice.Path}</td>"
-                + $"<td class=\"n\">{notice.Stream}</td><td class=\"text\">").Foreign(notice.Text).Raw("</td></tr>");
+                + $"<td class=\"n\">{notice.Stream}</td><td class=\"text\">").Foreign(notice.Text, 300).Raw("</td></tr>");
         }
 
         page.Raw("</tbody></table></div>");
@@ -102,7 +102,7 @@ internal static class ReportPage
         .end{overflow-wrap:anywhere}.warn{color:var(--warn)}section{margin:28px 0}figure{margin:0}.wide{overflow-x:auto}
         svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:13px;font-family:inherit}
         .grid{stroke:var(--line);stroke-width:1;fill:none}.legend{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;padding:0;margin:0 0 6px;font-size:13px}
-        .legend li{display:flex;align-items:center;gap:6px;max-width:100%;overflow-wrap:anywhere}.legend i{flex:none;width:14px;height:10px;border-radius:2px;background:var(--k)}
+        .legend li{display:flex;align-items:center;gap:6px;min-width:0;max-width:100%;white-space:nowrap}.legend bdi{overflow:hidden;text-overflow:ellipsis;color:var(--dim)}.legend i{flex:none;width:14px;height:10px;border-radius:2px;background:var(--k)}
         .c0{--k:var(--k0)}.c1{--k:var(--k1)}.c2{--k:var(--k2)}.c3{--k:var(--k3)}.c4{--k:var(--k4)}.c5{--k:var(--k5)}.c6{--k:var(--k6)}
         .stroke{fill:none;stroke:var(--k);stroke-width:2;stroke-linejoin:round}.piece{fill:none;stroke:var(--k);stroke-width:3}
         .area{fill:var(--k);fill-opacity:.25;stroke:var(--k);stroke-width:1.5}.far{stroke-dasharray:5 3}.fill{fill:var(--k)}
