@@ -38,6 +38,7 @@ internal static class CommandLine
         DemoCommand.Create(),
         GetCommand.Create(),
         ServeCommand.Create(),
+        ReportCommand.Create(),
         BenchCommand.Create(),
         CertCommand.Create(),
         KeyCommand.Create(),

@@ -38,6 +38,7 @@ public sealed partial class ClientSession
 
     private void Inspect(KwikStream stream)
     {
+        _observer.Holes.Look(stream.Id, stream.Incoming.IsPositioned ? null : stream.Incoming.FirstHole?.Offset);
         long? progress = FindFetch(stream.Id)?.ProgressAt(stream.Incoming.ReadOffset);
         HoleStep step = _offsets.Inspect(stream, out Hole hole, progress ?? 0);
         if (step == HoleStep.None)

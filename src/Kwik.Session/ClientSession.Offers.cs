@@ -115,18 +115,26 @@ public sealed partial class ClientSession
             _options.Delivery,
             _mappings,
             _environment.Time,
+            _observer,
             () => Interlocked.Increment(ref _lastRequestId),
             OnBadContent,
             EndWhenNothingIsFetched);
+        fetch.Trace();
+        bool isOpen;
         lock (_gate)
         {
             // One that is being disposed has left the table, or will look for its fetch after this.
-            if (_streams.Find(stream.Id) is null)
+            isOpen = _streams.Find(stream.Id) is not null;
+            if (isOpen)
             {
-                return;
+                _fetches.Add(stream.Id, fetch);
             }
+        }
 
-            _fetches.Add(stream.Id, fetch);
+        if (!isOpen)
+        {
+            fetch.End();
+            return;
         }
 
         foreach (KwikPath path in _paths.Alive())

@@ -36,6 +36,7 @@ public sealed partial class ClientSession
         bool isLost = path.Role == ServerRole.Primary ? reason.Code != KwikError.None : MayComeBack(entry, path, reason);
         _paths.TryAdvance(entry, isLost ? PathInput.Lost : PathInput.Remove, path);
         SessionLog.PathEnded(_log, path.Id, path.Connection.RemoteEndPoint, reason.Code, reason.Message);
+        _observer.PathEnded(path, reason);
 
         // A path comes back when all of its streams have ended, and one that waits for its reader does not notice by itself.
         _secondaries.ClosePath(path.Id, path.Role == ServerRole.Primary ? KwikError.PrimaryLost : KwikError.PathLost);

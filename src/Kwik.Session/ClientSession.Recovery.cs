@@ -213,7 +213,8 @@ public sealed partial class ClientSession
             SessionId = ByteString.CopyFrom(Id.ToByteArray(bigEndian: true)),
             PathToken = path.Token!.Bytes,
         };
-        (KwikPath connection, _) = await PathConnector.ConnectAsync(_environment, target, path.Id, authenticate, cancellationToken);
+        (KwikPath connection, _) = await PathConnector.ConnectAsync(
+            _environment, target, path.Id, authenticate, _observer.Context, cancellationToken);
         return connection;
     }
 

@@ -79,6 +79,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
     void ISecondaryStreamOwner.RuleBroken(int pathId, KwikException fault)
     {
         _events.Raise(new RuleBroken(pathId, fault.Code, fault.Message));
+        _observer.RuleBroken(pathId == 0 ? ServerRole.Primary : ServerRole.Secondary, fault.Code);
         _paths.Find(pathId)?.Connection?.CountViolation();
     }
 
@@ -108,6 +109,7 @@ public sealed partial class ClientSession : ISecondaryStreamOwner
             : fault.Code == KwikError.ContentMismatch ? RecoveryAction.RequestRetransmission
             : RecoveryAction.CloseStream;
         _events.Raise(new FaultTreated(pathId, streamId, fault.Code, action, fault.Message));
+        _observer.Treated(fault.Code, action);
         return action;
     }
 

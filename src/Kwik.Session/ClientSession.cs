@@ -16,7 +16,7 @@ namespace Kwik.Sessions;
 /// with which the primary closed the session. A secondary that is lost costs time, not bytes, and is connected again for
 /// as long as <see cref="KwikClientOptions.PathRecoveryTime"/> says.
 /// </remarks>
-public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
+public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner, IMeasuredSession
 {
     private readonly KwikClientOptions _options;
     private readonly SessionEnvironment _environment;
@@ -31,6 +31,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     private readonly SecondaryStreamHandler _secondaries;
     private readonly SessionEventQueue _events = new();
     private readonly PathTable _paths;
+    private readonly SessionObserver _observer;
     private readonly TaskSet _beside = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _gate = new();
@@ -57,6 +58,15 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         _offsets = new MultiSourceOffsetManager(options.Recovery, environment.Time);
         _paths = new PathTable(options.MaxPaths, environment.Time, _events);
         _primaryPath = _paths.AddPrimary(primary, _stopping);
+        // Last: it is measured from now on.
+        _observer = new SessionObserver(environment, this, id, primary.Connection.RemoteEndPoint, options.Qlog, _log);
+        if (_observer.Qlog is { } qlog)
+        {
+            qlog.PathFound(_paths.Snapshot().Single());
+            _events.Observed = qlog.Happened;
+            _streams.Opened = qlog.StreamOpened;
+            _mappings.Changed = qlog.MappingChanged;
+        }
     }
 
     /// <summary>Names the session on every server; chosen by the primary.</summary>
@@ -71,16 +81,32 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
     /// </summary>
     public long PendingBytes => _pending.Used;
 
+    // Streams are made when the session is whole.
+    Action<long, int, long, long>? IStreamOwner.Placed => _observer.Qlog is { } qlog ? qlog.Placed : null;
+
+    SessionSide IMeasuredSession.Side => SessionSide.Client;
+
     TimeProvider IStreamOwner.Time => _environment.Time;
 
     MessagePace? IStreamOwner.MessagePace => _messagePace;
+
+    SessionCounts IMeasuredSession.Count()
+    {
+        SessionCounts counts = _streams.Count();
+        (long primary, long secondaries) = _paths.CountReceived();
+        return counts with { FromPrimary = counts.FromPrimary + primary, FromSecondaries = secondaries };
+    }
+
+    IReadOnlyList<PathInfo> IMeasuredSession.PathsNow() => [.. _paths.Snapshot().Where(path => path.State != PathState.Removed)];
+
+    IReadOnlyList<StreamSample> IMeasuredSession.StreamsNow() => _streams.Sample();
 
     internal static async Task<ClientSession> ConnectAsync(
         KwikClientOptions options, SessionEnvironment environment, CancellationToken cancellationToken)
     {
         TransportConnectOptions target = await TargetAsync(options, environment.Time, cancellationToken);
         (KwikPath primary, Authenticated answer) = await PathConnector.ConnectAsync(
-            environment, target, pathId: 0, new Authenticate { Role = Role.Primary }, cancellationToken);
+            environment, target, pathId: 0, new Authenticate { Role = Role.Primary }, session: default, cancellationToken);
         var session = new ClientSession(options, environment, target, primary, new Guid(answer.SessionId.Span, bigEndian: true));
         session._running = Background.Start(session.RunAsync);
         return session;
@@ -145,6 +171,8 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
 
     void IStreamOwner.StreamClosed(KwikStream stream)
     {
+        _observer.Holes.Look(stream.Id, null);
+        _observer.Qlog?.StreamClosed(stream);
         _streams.Remove(stream);
         bool hadGrants = _secondaries.CloseTarget(stream.Id);
         _offsets.Forget(stream.Id);
@@ -205,6 +233,7 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner
         finally
         {
             _events.Complete();
+            await _observer.EndAsync(_primary.Fault?.Code ?? KwikError.None, _primary.Fault?.Message);
             CompleteClosed();
         }
     }

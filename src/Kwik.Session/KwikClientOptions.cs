@@ -83,6 +83,9 @@ public sealed record KwikClientOptions
     /// <summary>Where the session logs; default: nowhere.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
+    /// <summary>Records the session in a qlog; null, the default: none.</summary>
+    public QlogOptions? Qlog { get; init; }
+
     /// <summary>Checks the ranges.</summary>
     /// <exception cref="ArgumentException">A value is missing or out of its range; the message names it.</exception>
     public void Validate()
@@ -105,6 +108,7 @@ public sealed record KwikClientOptions
 
         Aggregation.Validate();
         MessageRate.Validate();
+        Qlog?.Validate();
         Delivery.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxPendingBytes, 1 << 20);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPendingBytes, 1L << 36);

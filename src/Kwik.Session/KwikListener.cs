@@ -143,12 +143,14 @@ public sealed class KwikListener : IAsyncDisposable
             // off ends here, with the connection.
             KwikError code = e is KwikException { Code: KwikError.LimitExceeded } ? KwikError.LimitExceeded : KwikError.AuthenticationFailed;
             SessionLog.ConnectionRefused(_log, connection.RemoteEndPoint, code, e.Message);
+            _environment.Telemetry.Refused(_options.Role, code);
             await connection.CloseAsync(code);
             await connection.DisposeAsync();
             return;
         }
 
         SessionLog.SessionBegan(_log, session.Id, connection.RemoteEndPoint);
+        session.Observe();
         if (!_accepted.Writer.TryWrite(session))
         {
             session.Stop();

@@ -73,6 +73,9 @@ public sealed record KwikListenerOptions
     /// <summary>Where the listener and its sessions log; default: nowhere.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
+    /// <summary>Records each session, as this server sees it, in a qlog; null, the default: none.</summary>
+    public QlogOptions? Qlog { get; init; }
+
     /// <summary>Checks the ranges.</summary>
     /// <exception cref="ArgumentException">A value is missing or out of its range; the message names it.</exception>
     public void Validate()
@@ -91,6 +94,7 @@ public sealed record KwikListenerOptions
 
         Aggregation.Validate();
         MessageRate.Validate();
+        Qlog?.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxPendingBytes, 1 << 20);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxPendingBytes, 1L << 36);
         ThrowIfOutside(MaxPublicStreams, 10_000, nameof(MaxPublicStreams));

@@ -25,8 +25,13 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
         _signingKey = signingKey;
         _messagePace = new MessagePace(link.Environment.Time, link.Options.MessageRate);
         _paths = new AnnouncedPaths(link.Environment.Time, EventQueue);
-        _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool, new PendingBudget(link.Options.MaxPendingBytes), link.Options.MaxPublicStreams);
+        _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool, new PendingBudget(link.Options.MaxPendingBytes), link.Options.MaxPublicStreams)
+        {
+            Opened = stream => Observer?.Qlog?.StreamOpened(stream),
+        };
     }
+
+    Action<long, int, long, long>? IStreamOwner.Placed => Observer?.Qlog is { } qlog ? qlog.Placed : null;
 
     TimeProvider IStreamOwner.Time => Link.Environment.Time;
 
@@ -79,10 +84,15 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
     void IStreamOwner.StreamClosed(KwikStream stream)
     {
+        Observer?.Qlog?.StreamClosed(stream);
         _streams.Remove(stream);
         // The client's StreamClosed: the limit of public streams bounds these.
         Budget.GiveBack();
     }
+
+    private protected override SessionCounts CountStreams() => _streams.Count();
+
+    private protected override IReadOnlyList<StreamSample> SampleStreams() => _streams.Sample();
 
     private protected override bool Admits(ContentAccess access)
     {

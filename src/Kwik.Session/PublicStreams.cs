@@ -30,6 +30,31 @@ internal sealed class PublicStreams(
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private KwikException? _fault;
 
+    // What the closed ones have received and sent: what is summed must not shrink.
+    private SessionCounts _closedCounts;
+
+    /// <summary>All streams in numbers, those that were closed too; what came on Internal streams is counted elsewhere.</summary>
+    public SessionCounts Count()
+    {
+        lock (_gate)
+        {
+            SessionCounts counts = _closedCounts;
+            foreach (KwikStream stream in _streams.Values)
+            {
+                counts += CountOf(stream);
+            }
+
+            return counts with { Pending = budget.Used };
+        }
+    }
+
+    /// <summary>How far each open stream has come.</summary>
+    public List<StreamSample> Sample() => Snapshot().ConvertAll(stream => new StreamSample(
+        stream.Id, stream.Incoming.ReadOffset, stream.Incoming.TakenBytes, stream.Incoming.FirstHole?.Offset));
+
+    /// <summary>Runs for each stream that is there from now on; not under a lock.</summary>
+    public Action<KwikStream>? Opened { get; set; }
+
     private bool IsEmpty
     {
         get
@@ -134,6 +159,7 @@ internal sealed class PublicStreams(
             _inbound.Remove(stream.XStreamId);
             if (_streams.Remove(stream.Id))
             {
+                _closedCounts += CountOf(stream).Lasting;
                 _closedIds.Enqueue(stream.Id);
             }
 
@@ -299,6 +325,7 @@ internal sealed class PublicStreams(
         }
 
         _added.Set();
+        Opened?.Invoke(stream);
         if (fault is not null)
         {
             stream.Disconnect(fault);
@@ -324,6 +351,16 @@ internal sealed class PublicStreams(
             return [.. _streams.Values];
         }
     }
+
+    // The streams' locks are taken inside ours.
+    private static SessionCounts CountOf(KwikStream stream) => new(
+        Streams: 1,
+        Pending: 0,
+        Holes: stream.Incoming.FirstHole is null || stream.Incoming.IsPositioned ? 0 : 1,
+        FromPrimary: stream.MainReceived,
+        FromSecondaries: 0,
+        Sent: stream.MainSent,
+        Duplicate: stream.Incoming.DuplicateBytes);
 
     private void SetFault(KwikException fault)
     {

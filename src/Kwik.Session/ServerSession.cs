@@ -15,7 +15,7 @@ internal sealed record ServerLink(
 /// One client, seen from a server. Which kind of server it is, is the type: a <see cref="SecondarySession"/> has no way
 /// to open a public stream. Safe for concurrent use.
 /// </summary>
-public abstract partial class ServerSession : IAsyncDisposable
+public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -65,7 +65,22 @@ public abstract partial class ServerSession : IAsyncDisposable
     /// </summary>
     public ChannelReader<SessionEvent> Events => EventQueue.Reader;
 
+    SessionSide IMeasuredSession.Side => this is PrimarySession ? SessionSide.Primary : SessionSide.Secondary;
+
+    SessionCounts IMeasuredSession.Count()
+    {
+        SessionCounts counts = CountStreams();
+        return counts with { Sent = counts.Sent + Pushed.Sent + (_ranges?.Sent ?? 0) };
+    }
+
+    IReadOnlyList<PathInfo> IMeasuredSession.PathsNow() => [];
+
+    IReadOnlyList<StreamSample> IMeasuredSession.StreamsNow() => SampleStreams();
+
     private protected ServerLink Link { get; }
+
+    /// <summary>Set before anybody has the session.</summary>
+    private protected SessionObserver? Observer { get; private set; }
 
     /// <summary>The Internal streams that the application writes.</summary>
     private protected PushedStreams Pushed { get; }
@@ -116,7 +131,21 @@ public abstract partial class ServerSession : IAsyncDisposable
     /// <summary>Ends the session at once.</summary>
     internal void Stop() => _stop.Cancel();
 
-    /// <summary>Serves the connection until it ends. Never throws.</summary>
+    /// <summary>What the session does is seen from now on: once, before anybody has it.</summary>
+    internal void Observe()
+    {
+        Observer = new SessionObserver(Link.Environment, this, Id, RemoteEndPoint, Link.Options.Qlog, _log);
+        if (Observer.Qlog is { } qlog)
+        {
+            EventQueue.Observed = qlog.Happened;
+            if (_ranges is not null)
+            {
+                _ranges.Served = qlog.RangeServed;
+            }
+        }
+    }
+
+    /// <summary>Serves the connection until it ends; after <see cref="Observe"/>. Never throws.</summary>
     internal async Task RunAsync(CancellationToken stopping)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, _stop.Token);
@@ -138,6 +167,7 @@ public abstract partial class ServerSession : IAsyncDisposable
         {
             _rawData.Complete();
             EventQueue.Complete();
+            await Observer!.EndAsync(_ended?.Code ?? KwikError.Internal, _ended?.Message);
             _closed.TrySetResult();
         }
     }
@@ -152,6 +182,11 @@ public abstract partial class ServerSession : IAsyncDisposable
         DateTimeOffset lastActivity = time.GetUtcNow() - time.GetElapsedTime(Interlocked.Read(ref _lastHeard));
         return new(pathId, role, Link.Connection.LocalEndPoint, state, _began, lastActivity, null, 0, _inbound.Violations);
     }
+
+    /// <summary>The public streams in numbers, where there are any.</summary>
+    private protected virtual SessionCounts CountStreams() => default;
+
+    private protected virtual IReadOnlyList<StreamSample> SampleStreams() => [];
 
     /// <summary>True when this client may have these bytes.</summary>
     private protected abstract bool Admits(ContentAccess access);

@@ -8,6 +8,9 @@ namespace Kwik.Sessions;
 /// </summary>
 internal sealed record SessionEnvironment(ITransport Transport, TimeProvider Time, Random Random, LeasePool Pool)
 {
+    /// <summary>Whom sessions tell what is measured and traced.</summary>
+    public KwikTelemetry Telemetry { get; init; } = KwikTelemetry.Shared;
+
     /// <summary>System.Net.Quic and the system's clock.</summary>
     public static SessionEnvironment System { get; } = new(QuicTransport.Instance, TimeProvider.System, Random.Shared, LeasePool.Shared);
 }

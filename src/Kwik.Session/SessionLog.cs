@@ -24,4 +24,7 @@ internal static partial class SessionLog
 
     [LoggerMessage(6, LogLevel.Debug, "Session {SessionId} with {EndPoint} ended: {Code}. {Reason}")]
     public static partial void SessionEnded(ILogger logger, Guid sessionId, IPEndPoint endPoint, KwikError code, string reason);
+
+    [LoggerMessage(7, LogLevel.Warning, "The qlog of session {SessionId} ends early, the session goes on: {Reason}")]
+    public static partial void QlogFailed(ILogger logger, Guid sessionId, string reason);
 }

@@ -11,6 +11,12 @@ internal interface IStreamOwner
     /// <summary>The rate that all messages of the session share; null: no limit.</summary>
     MessagePace? MessagePace { get; }
 
+    /// <summary>
+    /// Is told of pieces that have found their place: stream, path, offset, bytes. Null, the default: nobody wants to know. Outside
+    /// the stream's lock.
+    /// </summary>
+    Action<long, int, long, long>? Placed => null;
+
     /// <summary>Tells the client what the stream contains.</summary>
     /// <exception cref="InvalidOperationException">This side is not the primary.</exception>
     ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken);

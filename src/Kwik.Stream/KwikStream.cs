@@ -42,6 +42,7 @@ public sealed partial class KwikStream : Stream
         Direction = direction;
         Incoming = new ReceiveBuffer(options, pool, budget)
         {
+            Placed = owner.Placed is { } placed ? (path, offset, length) => placed(main.Id, path, offset, length) : null,
             EndReached = direction == XStreamDirection.Inbound ? () => Advance(XStreamInput.RemoteEnd) : null,
         };
         _frames = new FrameReader(main, pool);
@@ -83,6 +84,12 @@ public sealed partial class KwikStream : Stream
 
     /// <summary>Ends when Main has, and what came on it has found its place.</summary>
     internal Task Received => _receiving;
+
+    /// <summary>Payload that the peer wrote on Main, bytes.</summary>
+    internal long MainReceived => _frames.PayloadRead;
+
+    /// <summary>Payload that this side wrote on Main, bytes.</summary>
+    internal long MainSent => _writer.Written;
 
     /// <summary>Where pieces for this stream go, from whatever source.</summary>
     internal ReceiveBuffer Incoming { get; }

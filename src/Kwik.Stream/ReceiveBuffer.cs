@@ -58,6 +58,9 @@ internal sealed partial class ReceiveBuffer : IDisposable
     /// <summary>Runs when there may be more room in the window: after the reader took a piece, on its call, or others freed theirs.</summary>
     public Action? ReaderMoved { get; set; }
 
+    /// <summary>Runs when pieces of a path have come in, from an offset on; null: nobody wants to know.</summary>
+    public Action<int, long, long>? Placed { get; init; }
+
     /// <summary>Runs before the reader learns that it has reached the end, on its call.</summary>
     public Action? EndReached { get; init; }
 
@@ -181,6 +184,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
     public int Accept(int source, ref long offset, ReadOnlySpan<Lease> pieces, out AcceptResult last)
     {
         last = new(AcceptOutcome.Duplicate);
+        long start = offset;
         int taken = 0;
         bool readable;
         bool freed;
@@ -217,6 +221,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
             _readable.Set();
         }
 
+        Placed?.Invoke(source, start, offset - start);
         Release(released);
         WakeOthers(freed);
         return taken;
@@ -225,6 +230,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
     /// <summary>Takes pieces of offered content that follow each other, verified, and reserved with <see cref="Reserve"/>.</summary>
     public void AcceptVerified(int source, long offset, ReadOnlySpan<Lease> pieces)
     {
+        long start = offset;
         bool readable;
         bool freed;
         lock (_gate)
@@ -248,6 +254,8 @@ internal sealed partial class ReceiveBuffer : IDisposable
             readable = _aggregator.CanTake;
         }
 
+        // Before the reader is woken: who has read everything finds all of it told.
+        Placed?.Invoke(source, start, offset - start);
         if (readable)
         {
             _readable.Set();

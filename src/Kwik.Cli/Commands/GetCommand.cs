@@ -3,6 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography.X509Certificates;
 using Kwik.Cli.Output;
+using Kwik.Cli.Report;
 using Kwik.Data;
 using Kwik.Sessions;
 using Kwik.Transfer;
@@ -61,6 +62,16 @@ internal static class GetCommand
         Description = "With --resume: take what was left as it is, without checking it once more.",
     };
 
+    private static readonly Option<string?> Qlog = new("--qlog")
+    {
+        Description = "Directory for a record of the session, which 'kwik report' reads.",
+    };
+
+    private static readonly Option<string?> ReportPage = new("--report")
+    {
+        Description = "HTML page to write about the fetch, also when it fails.",
+    };
+
     private static readonly Option<bool> Force = CommonOptions.Force();
     private static readonly Option<bool> Json = CommonOptions.Json("the result");
     private static readonly Option<ProgressStyle> Progress = CommonOptions.Progress();
@@ -69,7 +80,7 @@ internal static class GetCommand
     {
         var command = new Command("get", "Fetch a file from a primary server and every server that it names.")
         {
-            Url, Output, Pin, Authority, Insecure, MaxPaths, StallTimeout, Resume, NoVerifyExisting, Force, Json, Progress,
+            Url, Output, Pin, Authority, Insecure, MaxPaths, StallTimeout, Resume, NoVerifyExisting, Qlog, ReportPage, Force, Json, Progress,
         };
         command.SetAction(RunAsync);
         return command;
@@ -106,6 +117,8 @@ internal static class GetCommand
         using PosixSignalRegistration? fileSizeLimit = OperatingSystem.IsLinux()
             ? PosixSignalRegistration.Create((PosixSignal)FileSizeSignal, signal => signal.Cancel = true)
             : null;
+        using RecordedRun? recorded = RecordedRun.Prepare(parsed.GetValue(Qlog), parsed.GetValue(ReportPage), parsed.GetValue(Force));
+        connect = connect with { Qlog = recorded?.Options };
         long kept = download.Resume ? FileClient.GetResumableBytes(target) : 0;
         DownloadResult result;
         try
@@ -126,6 +139,7 @@ internal static class GetCommand
             Failure.Report($"Note: what was left of '{target}' did not fit, because it or the file was changed; all of it was fetched.");
         }
 
+        recorded?.Finish();
         Report(parsed.GetValue(Json), target, result);
         return (int)ExitCode.Ok;
     }

@@ -52,6 +52,7 @@ internal sealed partial class ContentFetch
     /// <summary>All of it came, as the server says, or, with an error, no more will.</summary>
     public void Ended(RangeAnswer answer, KwikError outcome)
     {
+        _observer.RangeEnded(answer.Path, answer.Mapping, outcome);
         if (outcome == KwikError.None && TryAwaitProofs(answer))
         {
             answer.Path.CountRequests(-1);
@@ -70,9 +71,17 @@ internal sealed partial class ContentFetch
         }
     }
 
+    /// <summary>A server said no to a request.</summary>
+    public void Refused(RangeAnswer answer, KwikError error)
+    {
+        _observer.RangeEnded(answer.Path, answer.Mapping, error);
+        Refused(answer.Path.Id, error);
+    }
+
     /// <summary>No more will come of it, because we found a fault.</summary>
     public void Failed(RangeAnswer answer, bool elsewhere, KwikError error)
     {
+        _observer.RangeEnded(answer.Path, answer.Mapping, error);
         if (TryClose(answer, elsewhere, error))
         {
             Pump();

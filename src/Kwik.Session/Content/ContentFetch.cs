@@ -18,6 +18,7 @@ internal sealed partial class ContentFetch
     private readonly ByteString _grant;
     private readonly StreamMappingManager _mappings;
     private readonly TimeProvider _time;
+    private readonly SessionObserver _observer;
     private readonly Func<long> _nextRequestId;
     private readonly Action<KwikPath, long, KwikException> _blame;
     private readonly Action _done;
@@ -29,6 +30,7 @@ internal sealed partial class ContentFetch
     private readonly Dictionary<long, RangeAnswer> _answers = [];
     private bool _ended;
     private bool _isDone;
+    private Span? _span;
 
     /// <param name="stream">Where the bytes go.</param>
     /// <param name="offer">What they are.</param>
@@ -37,6 +39,7 @@ internal sealed partial class ContentFetch
     /// <param name="options">How the work is shared out.</param>
     /// <param name="mappings">Who may write where.</param>
     /// <param name="time">The clock.</param>
+    /// <param name="observer">Is told what comes of it; not under a lock.</param>
     /// <param name="nextRequestId">Gives numbers that are unique in the session.</param>
     /// <param name="blame">Learns of a server that sent what is not the content of this stream; not under a lock.</param>
     /// <param name="done">Runs once, when all bytes are in the stream, or nobody is left to send them; not under a lock.</param>
@@ -48,6 +51,7 @@ internal sealed partial class ContentFetch
         DeliveryOptions options,
         StreamMappingManager mappings,
         TimeProvider time,
+        SessionObserver observer,
         Func<long> nextRequestId,
         Action<KwikPath, long, KwikException> blame,
         Action done)
@@ -58,6 +62,7 @@ internal sealed partial class ContentFetch
         _grant = grant;
         _mappings = mappings;
         _time = time;
+        _observer = observer;
         _nextRequestId = nextRequestId;
         _blame = blame;
         _done = done;
@@ -110,6 +115,9 @@ internal sealed partial class ContentFetch
         }
     }
 
+    /// <summary>It is under way from now on.</summary>
+    public void Trace() => _span = _observer.BeginFetch(_stream, _offer);
+
     /// <summary>A server can be asked from now on.</summary>
     public void AddPath(KwikPath path)
     {
@@ -158,6 +166,7 @@ internal sealed partial class ContentFetch
         if (nobodyLeft)
         {
             // A server that comes back is not asked for it any more.
+            _span?.End(reason.Code);
             End();
             _stream.Fail(new KwikException(
                 reason.Code, reason.Side, $"No server is left that can send stream {_stream.Id}. {reason.Message}", reason, pathId, _stream.Id));
@@ -186,6 +195,7 @@ internal sealed partial class ContentFetch
 
         _wakeUp.Dispose();
         open.ForEach(Stop);
+        _span?.End(KwikError.Cancelled);
     }
 
     /// <summary>Does whatever is to be done now.</summary>
@@ -252,11 +262,17 @@ internal sealed partial class ContentFetch
             if (_scheduler.IsComplete && !_isDone)
             {
                 _isDone = true;
-                return _done;
+                return Complete;
             }
 
             return null;
         }
+    }
+
+    private void Complete()
+    {
+        _span?.End();
+        _done();
     }
 
     private void SetWakeUpLocked(TimeSpan now)
@@ -279,6 +295,7 @@ internal sealed partial class ContentFetch
     private Action? DoLocked(DeliveryStep step, TimeSpan now)
     {
         _stream.Trace(now, step);
+        _observer.Qlog?.Decided(_stream.Id, step);
         switch (step.Kind)
         {
             case DeliveryStepKind.Ask:

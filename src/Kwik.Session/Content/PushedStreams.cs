@@ -8,6 +8,19 @@ internal sealed class PushedStreams(ITransportConnection connection, LeasePool p
 {
     private readonly Lock _gate = new();
     private readonly HashSet<SecondaryStream> _open = [];
+    private long _closedSent;
+
+    /// <summary>Payload written, bytes, on streams that are open and that were.</summary>
+    public long Sent
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _closedSent + _open.Sum(stream => stream.Sent);
+            }
+        }
+    }
 
     /// <summary>Opens a stream, waiting while the client allows no more.</summary>
     public async Task<SecondaryStream> OpenAsync(CancellationToken cancellationToken)
@@ -47,7 +60,7 @@ internal sealed class PushedStreams(ITransportConnection connection, LeasePool p
     {
         lock (_gate)
         {
-            _open.Remove(stream);
+            _closedSent += _open.Remove(stream) ? stream.Sent : 0;
         }
     }
 }

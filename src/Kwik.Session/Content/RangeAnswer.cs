@@ -57,7 +57,7 @@ internal sealed class RangeAnswer : IRangeReceiver
             return;
         }
 
-        _fetch.Refused(Path.Id, error);
+        _fetch.Refused(this, error);
     }
 
     void IRangeReceiver.Receive(long offset, List<Lease> pieces)

@@ -31,6 +31,13 @@ internal sealed class RangeServer(
     private readonly AsyncSignal _urgentQueued = new();
     private readonly AsyncSignal _urgentServed = new();
     private readonly List<RangeRequest> _serving = [];
+    private long _sent;
+
+    /// <summary>Is told of each range that was sent, as far as that went; null: nobody wants to know.</summary>
+    public Action<RangeRequest, long, KwikError>? Served { get; set; }
+
+    /// <summary>Payload sent, bytes.</summary>
+    public long Sent => Interlocked.Read(ref _sent);
 
     /// <summary>Takes a request, or refuses it: too many, not admitted, or a range that no content has.</summary>
     public void Enqueue(RangeRequest request)
@@ -150,18 +157,21 @@ internal sealed class RangeServer(
         ITransportStream stream = await connection.OpenStreamAsync(bidirectional: false, cancellationToken);
         var answer = new SecondaryStream(stream, pool);
         answer.Answer((long)request.KwikStreamId, (long)request.Offset, (long)request.RequestId);
+        KwikError outcome = KwikError.Cancelled;
         try
         {
-            await SendAsync(content, request, answer, cancellationToken);
+            outcome = await SendAsync(content, request, answer, cancellationToken);
             // The number of outstanding requests bounds these.
             budget.GiveBack();
         }
-        catch (KwikException)
+        catch (KwikException e)
         {
             // The client stopped this answer, or the connection ended, which the next open will tell.
+            outcome = e.Code;
         }
         finally
         {
+            Served?.Invoke(request, answer.GetOffset() - (long)request.Offset, outcome);
             await CloseBesideAsync(answer);
         }
     }
@@ -178,7 +188,7 @@ internal sealed class RangeServer(
         }
     }
 
-    private async Task SendAsync(IContent content, RangeRequest request, SecondaryStream answer, CancellationToken cancellationToken)
+    private async Task<KwikError> SendAsync(IContent content, RangeRequest request, SecondaryStream answer, CancellationToken cancellationToken)
     {
         long end = (long)(request.Offset + request.Length);
         while (answer.GetOffset() < end)
@@ -193,7 +203,7 @@ internal sealed class RangeServer(
             {
                 frame.Return();
                 await answer.CompleteAsync(KwikError.ContentMismatch);
-                return;
+                return KwikError.ContentMismatch;
             }
             catch
             {
@@ -202,6 +212,7 @@ internal sealed class RangeServer(
             }
 
             await answer.WriteFrameAsync(frame);
+            Interlocked.Add(ref _sent, length);
             while (!request.Urgent && IsUrgentServed)
             {
                 await _urgentServed.WaitAsync(cancellationToken);
@@ -209,6 +220,7 @@ internal sealed class RangeServer(
         }
 
         await answer.CompleteAsync();
+        return KwikError.None;
     }
 
     private bool IsUrgentServed

@@ -14,7 +14,14 @@ internal sealed class SessionEventQueue
     /// <summary>Ends when the session has.</summary>
     public ChannelReader<SessionEvent> Reader => _events.Reader;
 
-    public void Raise(SessionEvent happened) => _events.Writer.TryWrite(happened);
+    /// <summary>Is told of each event; maybe under locks of the session.</summary>
+    public Action<SessionEvent>? Observed { get; set; }
+
+    public void Raise(SessionEvent happened)
+    {
+        _events.Writer.TryWrite(happened);
+        Observed?.Invoke(happened);
+    }
 
     /// <summary>The session has ended; what is queued can still be read.</summary>
     public void Complete() => _events.Writer.TryComplete();

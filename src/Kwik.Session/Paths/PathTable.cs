@@ -22,6 +22,9 @@ internal sealed class PathTable(int maxPaths, TimeProvider time, SessionEventQue
     private readonly HashSet<IPEndPoint> _addresses = [];
     private readonly Queue<ControlFrame> _news = [];
 
+    // What paths brought that are not listed any more: what is summed must not shrink.
+    private long _forgottenBytes;
+
     /// <summary>Set when <see cref="TakeNews"/> has something.</summary>
     public AsyncSignal HasNews { get; } = new();
 
@@ -200,6 +203,17 @@ internal sealed class PathTable(int maxPaths, TimeProvider time, SessionEventQue
         }
     }
 
+    /// <summary>Payload that came on Internal streams, from the primary and from all secondaries that ever were.</summary>
+    public (long Primary, long Secondaries) CountReceived()
+    {
+        lock (_gate)
+        {
+            return (
+                _paths.Values.Where(path => path.Role == ServerRole.Primary).Sum(path => path.Describe().BytesReceived),
+                _forgottenBytes + _paths.Values.Where(path => path.Role == ServerRole.Secondary).Sum(path => path.Describe().BytesReceived));
+        }
+    }
+
     /// <summary>Tells the primary something, behind the changes that were there before.</summary>
     public void Tell(ControlFrame frame)
     {
@@ -251,7 +265,9 @@ internal sealed class PathTable(int maxPaths, TimeProvider time, SessionEventQue
     {
         if (_paths.Values.Count(path => path.State == PathState.Removed) > MaxRemoved)
         {
-            _paths.Remove(_paths.Values.First(path => path.State == PathState.Removed).Id);
+            PathEntry oldest = _paths.Values.First(path => path.State == PathState.Removed);
+            _forgottenBytes += oldest.Describe().BytesReceived;
+            _paths.Remove(oldest.Id);
         }
     }
 

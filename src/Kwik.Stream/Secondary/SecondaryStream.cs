@@ -62,6 +62,9 @@ public sealed class SecondaryStream : IAsyncDisposable
     /// <exception cref="InvalidOperationException">Mapped to another public stream, a write is pending, or completed.</exception>
     public void SetKwikStreamMapping(long kwikStreamId, long offset) => Map(kwikStreamId, offset, requestId: -1);
 
+    /// <summary>Payload written so far, bytes.</summary>
+    internal long Sent => _writer.Written;
+
     /// <summary>The public stream that the bytes belong to; -1 before it was said.</summary>
     public long GetKwikStreamId() => Volatile.Read(ref _kwikStreamId);
 

@@ -19,6 +19,9 @@ internal sealed class StreamMappingManager
     private readonly Dictionary<SecondaryStreamId, InboundSecondaryStream> _mapped = [];
     private readonly Dictionary<long, List<InboundSecondaryStream>> _sources = [];
 
+    /// <summary>Is told of each Internal stream that is mapped, and when it no longer is; under the lock.</summary>
+    public Action<InboundSecondaryStream, bool>? Changed { get; set; }
+
     /// <summary>Ranges asked for and not yet answered.</summary>
     public int Count
     {
@@ -186,6 +189,7 @@ internal sealed class StreamMappingManager
             }
 
             sources.Add(source);
+            Changed?.Invoke(source, true);
             return true;
         }
     }
@@ -207,6 +211,7 @@ internal sealed class StreamMappingManager
                 _sources.Remove(source.StreamId);
             }
 
+            Changed?.Invoke(source, false);
             return true;
         }
     }

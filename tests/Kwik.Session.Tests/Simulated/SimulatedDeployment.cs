@@ -21,10 +21,14 @@ internal sealed class SimulatedDeployment(SimulatedWorld world) : IAsyncDisposab
 
     public KwikListener Primary => _listeners[0];
 
+    /// <summary>Whom the sessions tell what is measured and traced.</summary>
+    public KwikTelemetry Telemetry { get; init; } = KwikTelemetry.Shared;
+
     /// <summary>The key that the secondaries trust.</summary>
     public PrimaryKey SigningKey => _signingKey;
 
-    public SessionEnvironment On(SimulatedHost host) => new(host.Transport, host.Time, new Random(world.Seed), Pool);
+    public SessionEnvironment On(SimulatedHost host) =>
+        new(host.Transport, host.Time, new Random(world.Seed), Pool) { Telemetry = Telemetry };
 
     /// <summary>Starts the primary; <paramref name="serve"/> runs for each of its sessions.</summary>
     public async Task StartPrimaryAsync(
