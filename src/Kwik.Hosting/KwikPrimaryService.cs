@@ -5,7 +5,7 @@ using Microsoft.Extensions.Options;
 
 namespace Kwik.Hosting;
 
-/// <summary>A primary file server in a host; see <see cref="KwikServiceCollectionExtensions.AddKwikPrimary"/>.</summary>
+/// <summary>A primary file server in a host; see <see cref="KwikServiceCollectionExtensions"/>.</summary>
 public sealed class KwikPrimaryService : KwikService
 {
     private readonly KwikPrimaryOptions _options;
@@ -35,6 +35,7 @@ public sealed class KwikPrimaryService : KwikService
         _files = new(catalog, new()
         {
             Secondaries = [.. _options.Secondaries.Select(SecondaryServer.Parse)],
+            MaxConcurrentTransfers = _options.MaxConcurrentTransfers,
             LoggerFactory = _loggerFactory,
         });
         return Task.CompletedTask;
@@ -42,8 +43,8 @@ public sealed class KwikPrimaryService : KwikService
 
     private protected override KwikListenerOptions Configure(KwikListenerOptions options)
     {
-        _signingKey = _options.SigningKeyPath is { } path ? PrimaryKey.FromPem(File.ReadAllText(path)) : null;
-        return options with { SigningKey = _signingKey };
+        _signingKey = string.IsNullOrEmpty(_options.SigningKeyPath) ? null : PrimaryKey.FromPem(File.ReadAllText(_options.SigningKeyPath));
+        return options with { SigningKey = _signingKey, MaxPublicStreams = _options.MaxPublicStreams };
     }
 
     private protected override Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping) =>

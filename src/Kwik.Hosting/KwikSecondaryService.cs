@@ -5,7 +5,7 @@ using Microsoft.Extensions.Options;
 
 namespace Kwik.Hosting;
 
-/// <summary>A secondary file server in a host; see <see cref="KwikServiceCollectionExtensions.AddKwikSecondary"/>.</summary>
+/// <summary>A secondary file server in a host; see <see cref="KwikServiceCollectionExtensions"/>.</summary>
 public sealed class KwikSecondaryService : KwikService
 {
     private readonly KwikSecondaryOptions _options;

@@ -40,12 +40,21 @@ public abstract class KwikService : BackgroundService
 
     private KwikListener Listener => _listener ?? throw new InvalidOperationException("The host has not started.");
 
+    /// <summary>What the options say about the files.</summary>
+    internal static FileCatalogOptions CatalogOptions(KwikServerOptions options) => new()
+    {
+        CacheDirectory = options.CacheDirectory,
+        MaxCacheBytes = options.MaxCacheBytes,
+        MaxTreeMemory = options.MaxTreeMemory,
+        MaxFileBytes = options.MaxFileBytes,
+        AllowedExtensions = [.. options.AllowedExtensions],
+    };
+
     /// <summary>Listens; when this returns, clients can connect.</summary>
     /// <exception cref="KwikException">The address is in use or cannot be bound.</exception>
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        _catalog = FileCatalog.Open(
-            _options.Root, new() { CacheDirectory = _options.CacheDirectory, LoggerFactory = _loggerFactory });
+        _catalog = FileCatalog.Open(_options.Root, CatalogOptions(_options) with { LoggerFactory = _loggerFactory });
         await PrepareAsync(_catalog, cancellationToken);
         ServerCertificate certificate = ServerCertificate.Load(_options);
         _listener = await KwikListener.ListenAsync(
@@ -56,6 +65,9 @@ public abstract class KwikService : BackgroundService
                 Certificate = certificate.Certificate,
                 Intermediates = certificate.Intermediates,
                 ContentProvider = _catalog,
+                MaxSessions = _options.MaxSessions,
+                MaxUnauthenticated = _options.MaxUnauthenticated,
+                MaxRangeRequests = _options.MaxRangeRequests,
                 LoggerFactory = _loggerFactory,
             }),
             cancellationToken);

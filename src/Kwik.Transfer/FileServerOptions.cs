@@ -16,6 +16,12 @@ public sealed record FileServerOptions
     /// </summary>
     public int MaxRequests { get; init; } = 64;
 
+    /// <summary>
+    /// Files that are on their way at once, in all sessions together: 1 to 1,000,000, default 1,000. Each costs about 2 KiB, from its
+    /// request until its client closes the stream. A request beyond it is aborted with LimitExceeded: the client may ask again later.
+    /// </summary>
+    public int MaxConcurrentTransfers { get; init; } = 1000;
+
     /// <summary>A request that is not complete by then is aborted with Timeout: 100 ms to 5 min, default 10 s.</summary>
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -37,6 +43,8 @@ public sealed record FileServerOptions
 
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxRequests, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxRequests, 10_000);
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxConcurrentTransfers, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxConcurrentTransfers, 1_000_000);
         ArgumentOutOfRangeException.ThrowIfLessThan(RequestTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(RequestTimeout, TimeSpan.FromMinutes(5));
     }

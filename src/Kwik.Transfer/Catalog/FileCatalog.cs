@@ -22,6 +22,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     public const int MaxFiles = 100_000;
 
     private readonly string _root;
+    private readonly FileCatalogOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly FileTrees _trees;
@@ -35,6 +36,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     private FileCatalog(string root, TreeCache? cache, FileCatalogOptions options, ILogger log)
     {
         _root = root;
+        _options = options;
         _time = options.TimeProvider;
         _log = log;
         _trees = new FileTrees(cache, options.MaxTreeMemory);
@@ -75,15 +77,22 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     /// links are followed as long as they stay inside.
     /// </param>
     /// <param name="cancellationToken">Ends the caller's wait.</param>
-    /// <exception cref="FileNotFoundException">There is no such regular file, or the path is none.</exception>
+    /// <exception cref="FileNotFoundException">
+    /// There is no such regular file, or the path is none, or the options do not allow it: the message says which.
+    /// </exception>
     /// <exception cref="IOException">The file cannot be read, or is changed while it is read.</exception>
     /// <exception cref="UnauthorizedAccessException">This process may not read it.</exception>
     public async Task<ContentOffer> OfferAsync(string path, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(path);
-        return FilePath.TryFind(_root, path, out string? file)
+        if (!FilePath.TryFind(_root, path, out string? file))
+        {
+            throw new FileNotFoundException($"There is no file '{path}' in '{_root}'.");
+        }
+
+        return _options.Allows(Path.GetFileName(file))
             ? await OfferOfAsync(file).WaitAsync(cancellationToken)
-            : throw new FileNotFoundException($"There is no file '{path}' in '{_root}'.");
+            : throw new FileNotFoundException($"The name of '{path}' does not end as AllowedExtensions says.");
     }
 
     /// <summary>
@@ -198,6 +207,11 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     private async Task<ContentOffer> OfferOfAsync(string file)
     {
         FileStamp stamp = FileStamp.Of(file);
+        if (stamp.Length > _options.MaxFileBytes)
+        {
+            throw new FileNotFoundException($"'{file}' has {stamp.Length} bytes, MaxFileBytes is {_options.MaxFileBytes}.");
+        }
+
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
@@ -248,11 +262,17 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
             IgnoreInaccessible = true,
             AttributesToSkip = FileAttributes.ReparsePoint,
         };
-        foreach (string file in Directory.EnumerateFiles(_root, "*", everything).Take(MaxFiles).Where(FileKind.IsRegular))
+        IEnumerable<string> files = Directory.EnumerateFiles(_root, "*", everything)
+            .Where(file => FilePath.IsServable(_root, file) && _options.Allows(Path.GetFileName(file)) && FileKind.IsRegular(file));
+        foreach (string file in files.Take(MaxFiles))
         {
             try
             {
                 await OfferOfAsync(file);
+            }
+            catch (FileNotFoundException)
+            {
+                // Too long, or gone meanwhile.
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
