@@ -1,5 +1,6 @@
 using Kwik.Sessions;
 using Kwik.Transfer;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -10,12 +11,11 @@ public sealed class KwikPrimaryService : KwikService
 {
     private readonly KwikPrimaryOptions _options;
     private readonly ILoggerFactory _loggerFactory;
-    private FileServer? _files;
     private PrimaryKey? _signingKey;
 
     /// <summary>Made by the host.</summary>
-    public KwikPrimaryService(IOptions<KwikPrimaryOptions> options, ILoggerFactory loggerFactory)
-        : base(options.Value, loggerFactory)
+    public KwikPrimaryService(IOptions<KwikPrimaryOptions> options, IOptions<HostOptions> host, ILoggerFactory loggerFactory)
+        : base(options.Value, host.Value, loggerFactory)
     {
         _options = options.Value;
         _loggerFactory = loggerFactory;
@@ -30,16 +30,16 @@ public sealed class KwikPrimaryService : KwikService
         _signingKey?.Dispose();
     }
 
-    private protected override Task PrepareAsync(FileCatalog catalog, CancellationToken cancellationToken)
+    private protected override FileServerOptions ServerOptions => new()
     {
-        _files = new(catalog, new()
-        {
-            Secondaries = [.. _options.Secondaries.Select(SecondaryServer.Parse)],
-            MaxConcurrentTransfers = _options.MaxConcurrentTransfers,
-            LoggerFactory = _loggerFactory,
-        });
-        return Task.CompletedTask;
-    }
+        Secondaries = [.. _options.Secondaries.Select(SecondaryServer.Parse)],
+        MaxConcurrentTransfers = _options.MaxConcurrentTransfers,
+        MaxRequests = _options.MaxPublicStreams,
+        LoggerFactory = _loggerFactory,
+    };
+
+    // Files are read when they are asked for.
+    private protected override Task PrepareAsync(FileCatalog catalog, CancellationToken cancellationToken) => Task.CompletedTask;
 
     private protected override KwikListenerOptions Configure(KwikListenerOptions options)
     {
@@ -47,6 +47,6 @@ public sealed class KwikPrimaryService : KwikService
         return options with { SigningKey = _signingKey, MaxPublicStreams = _options.MaxPublicStreams };
     }
 
-    private protected override Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping) =>
-        _files!.ServeAsync((PrimarySession)session, stopping);
+    private protected override Task ServeAsync(ServerSession session, FileServer files, CancellationToken stopping) =>
+        files.ServeAsync((PrimarySession)session, stopping);
 }

@@ -11,10 +11,10 @@ public sealed record FileServerOptions
     public IReadOnlyList<SecondaryServer> Secondaries { get; init; } = [];
 
     /// <summary>
-    /// Requests of one session that may wait for the root of their file: 1 to 10,000, default 64. Each costs about 10 KiB;
-    /// further ones are aborted with LimitExceeded.
+    /// Requests of one session that are under way, until the client closes their stream: 1 to 10,000, default 128. Each costs about
+    /// 10 KiB until its file is offered, then 2 KiB; further ones are aborted with LimitExceeded.
     /// </summary>
-    public int MaxRequests { get; init; } = 64;
+    public int MaxRequests { get; init; } = 128;
 
     /// <summary>
     /// Files that are on their way at once, in all sessions together: 1 to 1,000,000, default 1,000. Each costs about 2 KiB, from its

@@ -32,6 +32,9 @@ internal sealed class RangeServer(
     private readonly AsyncSignal _urgentServed = new();
     private readonly List<RangeRequest> _serving = [];
 
+    /// <summary>Told of each answer, when it has ended, and how many bytes the transport took of it.</summary>
+    public Action<RangeRequest, long>? Served { get; init; }
+
     /// <summary>Takes a request, or refuses it: too many, not admitted, or a range that no content has.</summary>
     public void Enqueue(RangeRequest request)
     {
@@ -162,6 +165,7 @@ internal sealed class RangeServer(
         }
         finally
         {
+            Served?.Invoke(request, answer.GetOffset() - (long)request.Offset);
             await CloseBesideAsync(answer);
         }
     }

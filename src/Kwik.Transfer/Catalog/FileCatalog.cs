@@ -149,6 +149,16 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
+    /// <summary>A path, relative to the directory, under which a content is known, and its length; nothing when it is not known.</summary>
+    internal (string Path, long Length) Describe(ContentRoot root)
+    {
+        lock (_gate)
+        {
+            return _byRoot.TryGetValue(root, out (string Path, FileStamp Stamp) file)
+                ? (Path.GetRelativePath(_root, file.Path), file.Stamp.Length) : ("", 0);
+        }
+    }
+
     private static TreeCache? OpenCache(string root, FileCatalogOptions options, ILogger log)
     {
         if (string.IsNullOrEmpty(options.CacheDirectory))
