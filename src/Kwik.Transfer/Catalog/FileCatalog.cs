@@ -12,7 +12,8 @@ namespace Kwik.Transfer;
 /// Nothing leaves the directory: see <see cref="OfferAsync"/> for what is no path. A file is read once for its tree, which
 /// is kept, in memory and in a cache directory (see <see cref="FileCatalogOptions"/>), for as long as length, time of last
 /// write, inode and device stay the same. A file that changes while it is served ends with an error at the client, never with
-/// wrong bytes. Who can rearrange the directory while it is served is trusted.
+/// wrong bytes. On Linux a file is served only from the very place where it was looked for, also when somebody rearranges the
+/// directory meanwhile; elsewhere that somebody is trusted. A hard link is a file of the directory, whatever else bears it.
 /// Memory: about 400 bytes a file that was asked for or indexed, at most <see cref="MaxFiles"/> of them, and
 /// <see cref="FileCatalogOptions.MaxTreeMemory"/>.
 /// </remarks>
@@ -73,8 +74,9 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     /// reading, which goes on when they are cancelled.
     /// </summary>
     /// <param name="path">
-    /// Relative to the directory, '/'-separated, at most 1,024 characters; no empty, '.' or '..' component, no NUL. Symbolic
-    /// links are followed as long as they stay inside.
+    /// Relative to the directory, '/'-separated, at most 1,024 characters; no empty, '.' or '..' component, no control character, no
+    /// backslash, and on every system none of the names that Windows keeps for devices (<c>CON</c>, <c>nul.iso</c>, <c>COM1</c>) and
+    /// streams (<c>a::$DATA</c>). Symbolic links are followed as long as they stay inside.
     /// </param>
     /// <param name="cancellationToken">Ends the caller's wait.</param>
     /// <exception cref="FileNotFoundException">
