@@ -78,6 +78,8 @@ public abstract class KwikService : BackgroundService
                 MaxSessions = _options.MaxSessions,
                 MaxUnauthenticated = _options.MaxUnauthenticated,
                 MaxRangeRequests = _options.MaxRangeRequests,
+                // Clients write requests of 4 KiB, and nothing else.
+                MaxPendingBytes = 1024 * 1024,
                 LoggerFactory = _loggerFactory,
             }),
             cancellationToken);
