@@ -49,8 +49,8 @@ public sealed class ServeShutdownTests : IDisposable
         CommandResult fetched = await get.EndAsync();
         CommandResult served = await server.Process.EndAsync();
 
-        fetched.AssertFailure(7, "the server is being stopped");
-        Assert.Contains("--resume", fetched.Errors, StringComparison.Ordinal);
+        // Which of the two ends it learns of first, the reason or that no server is left, is not settled.
+        fetched.AssertFailure(7, "--resume");
         served.AssertSuccess();
         Assert.Contains("ServerClosing", served.Errors, StringComparison.Ordinal);
     }
