@@ -21,8 +21,10 @@ internal static class CommandLine
 
         try
         {
+            // A server has a time of its own for its clients, and listens to signals itself.
+            bool isServer = parsed.CommandResult.Command.Name == ServeCommand.Name;
             return await parsed.InvokeAsync(
-                new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TerminationTimeout });
+                new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = isServer ? null : TerminationTimeout });
         }
         catch (Exception e)
         {

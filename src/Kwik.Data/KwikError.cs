@@ -47,6 +47,9 @@ public enum KwikError : long
     /// <summary>The peer's application ended the stream with an error of its own.</summary>
     StreamFault = 0x0c,
 
+    /// <summary>The server is about to stop: what runs may end in time, nothing new is begun. Another server, or a later time, may do.</summary>
+    ServerClosing = 0x0d,
+
     /// <summary>KWIK_SECONDARY_STREAM_ISOLATION: a secondary server tried to reach the application directly.</summary>
     SecondaryStreamIsolation = 0x10,
 

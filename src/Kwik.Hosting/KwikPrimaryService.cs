@@ -1,21 +1,21 @@
 using Kwik.Sessions;
 using Kwik.Transfer;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Kwik.Hosting;
 
-/// <summary>A primary file server in a host; see <see cref="KwikServiceCollectionExtensions.AddKwikPrimary"/>.</summary>
+/// <summary>A primary file server in a host; see <see cref="KwikServiceCollectionExtensions"/>.</summary>
 public sealed class KwikPrimaryService : KwikService
 {
     private readonly KwikPrimaryOptions _options;
     private readonly ILoggerFactory _loggerFactory;
-    private FileServer? _files;
     private PrimaryKey? _signingKey;
 
     /// <summary>Made by the host.</summary>
-    public KwikPrimaryService(IOptions<KwikPrimaryOptions> options, ILoggerFactory loggerFactory)
-        : base(options.Value, loggerFactory)
+    public KwikPrimaryService(IOptions<KwikPrimaryOptions> options, IOptions<HostOptions> host, ILoggerFactory loggerFactory)
+        : base(options.Value, host.Value, loggerFactory)
     {
         _options = options.Value;
         _loggerFactory = loggerFactory;
@@ -30,22 +30,23 @@ public sealed class KwikPrimaryService : KwikService
         _signingKey?.Dispose();
     }
 
-    private protected override Task PrepareAsync(FileCatalog catalog, CancellationToken cancellationToken)
+    private protected override FileServerOptions ServerOptions => new()
     {
-        _files = new(catalog, new()
-        {
-            Secondaries = [.. _options.Secondaries.Select(SecondaryServer.Parse)],
-            LoggerFactory = _loggerFactory,
-        });
-        return Task.CompletedTask;
-    }
+        Secondaries = [.. _options.Secondaries.Select(SecondaryServer.Parse)],
+        MaxConcurrentTransfers = _options.MaxConcurrentTransfers,
+        MaxRequests = _options.MaxPublicStreams,
+        LoggerFactory = _loggerFactory,
+    };
+
+    // Files are read when they are asked for.
+    private protected override Task PrepareAsync(FileCatalog catalog, CancellationToken cancellationToken) => Task.CompletedTask;
 
     private protected override KwikListenerOptions Configure(KwikListenerOptions options)
     {
-        _signingKey = _options.SigningKeyPath is { } path ? PrimaryKey.FromPem(File.ReadAllText(path)) : null;
-        return options with { SigningKey = _signingKey };
+        _signingKey = string.IsNullOrEmpty(_options.SigningKeyPath) ? null : PrimaryKey.FromPem(File.ReadAllText(_options.SigningKeyPath));
+        return options with { SigningKey = _signingKey, MaxPublicStreams = _options.MaxPublicStreams };
     }
 
-    private protected override Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping) =>
-        _files!.ServeAsync((PrimarySession)session, stopping);
+    private protected override Task ServeAsync(ServerSession session, FileServer files, CancellationToken stopping) =>
+        files.ServeAsync((PrimarySession)session, stopping);
 }

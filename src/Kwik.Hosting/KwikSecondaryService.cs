@@ -1,18 +1,19 @@
 using Kwik.Sessions;
 using Kwik.Transfer;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Kwik.Hosting;
 
-/// <summary>A secondary file server in a host; see <see cref="KwikServiceCollectionExtensions.AddKwikSecondary"/>.</summary>
+/// <summary>A secondary file server in a host; see <see cref="KwikServiceCollectionExtensions"/>.</summary>
 public sealed class KwikSecondaryService : KwikService
 {
     private readonly KwikSecondaryOptions _options;
 
     /// <summary>Made by the host.</summary>
-    public KwikSecondaryService(IOptions<KwikSecondaryOptions> options, ILoggerFactory loggerFactory)
-        : base(options.Value, loggerFactory)
+    public KwikSecondaryService(IOptions<KwikSecondaryOptions> options, IOptions<HostOptions> host, ILoggerFactory loggerFactory)
+        : base(options.Value, host.Value, loggerFactory)
     {
         _options = options.Value;
     }
@@ -28,6 +29,6 @@ public sealed class KwikSecondaryService : KwikService
     };
 
     // The session answers range requests from the catalog by itself.
-    private protected override Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping) =>
-        Task.CompletedTask;
+    private protected override Task ServeAsync(ServerSession session, FileServer files, CancellationToken stopping) =>
+        files.ServeAsync((SecondarySession)session, stopping);
 }

@@ -2,28 +2,34 @@ using System.Net;
 using Kwik.Data;
 using Kwik.Sessions;
 using Kwik.Transfer;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Kwik.Hosting;
 
 /// <summary>
-/// A file server in a host: listens when the host starts, serves every session until it ends, and closes them when the
-/// host stops.
+/// A file server in a host: listens when the host starts, serves every session until it ends, and when the host stops lets
+/// transfers end, for a time, and closes all sessions.
 /// </summary>
 public abstract class KwikService : BackgroundService
 {
     private readonly KwikServerOptions _options;
     private readonly ILoggerFactory _loggerFactory;
+    private readonly HostOptions _host;
     private readonly ILogger _log;
+    private readonly CancellationTokenSource _serving = new();
     private readonly Lock _gate = new();
     private readonly Dictionary<ServerSession, Task> _sessions = [];
     private KwikListener? _listener;
     private FileCatalog? _catalog;
+    private FileServer? _files;
+    private volatile bool _isStopping;
 
-    private protected KwikService(KwikServerOptions options, ILoggerFactory loggerFactory)
+    private protected KwikService(KwikServerOptions options, HostOptions host, ILoggerFactory loggerFactory)
     {
         _options = options;
+        _host = host;
         _loggerFactory = loggerFactory;
         _log = loggerFactory.CreateLogger(GetType());
     }
@@ -38,14 +44,27 @@ public abstract class KwikService : BackgroundService
 
     private protected abstract ServerRole Role { get; }
 
+    /// <summary>What this role's files are served with.</summary>
+    private protected virtual FileServerOptions ServerOptions => new() { LoggerFactory = _loggerFactory };
+
     private KwikListener Listener => _listener ?? throw new InvalidOperationException("The host has not started.");
+
+    /// <summary>What the options say about the files.</summary>
+    internal static FileCatalogOptions CatalogOptions(KwikServerOptions options) => new()
+    {
+        CacheDirectory = options.CacheDirectory,
+        MaxCacheBytes = options.MaxCacheBytes,
+        MaxTreeMemory = options.MaxTreeMemory,
+        MaxFileBytes = options.MaxFileBytes,
+        AllowedExtensions = [.. options.AllowedExtensions],
+    };
 
     /// <summary>Listens; when this returns, clients can connect.</summary>
     /// <exception cref="KwikException">The address is in use or cannot be bound.</exception>
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        _catalog = FileCatalog.Open(
-            _options.Root, new() { CacheDirectory = _options.CacheDirectory, LoggerFactory = _loggerFactory });
+        _catalog = FileCatalog.Open(_options.Root, CatalogOptions(_options) with { LoggerFactory = _loggerFactory });
+        _files = new FileServer(_catalog, ServerOptions);
         await PrepareAsync(_catalog, cancellationToken);
         ServerCertificate certificate = ServerCertificate.Load(_options);
         _listener = await KwikListener.ListenAsync(
@@ -56,6 +75,11 @@ public abstract class KwikService : BackgroundService
                 Certificate = certificate.Certificate,
                 Intermediates = certificate.Intermediates,
                 ContentProvider = _catalog,
+                MaxSessions = _options.MaxSessions,
+                MaxUnauthenticated = _options.MaxUnauthenticated,
+                MaxRangeRequests = _options.MaxRangeRequests,
+                // Clients write requests of 4 KiB, and nothing else.
+                MaxPendingBytes = 1024 * 1024,
                 LoggerFactory = _loggerFactory,
             }),
             cancellationToken);
@@ -65,13 +89,26 @@ public abstract class KwikService : BackgroundService
             _ = QuicProvider.TrySetStatelessResetKey(resetKey);
         }
 
+        if (_host.ShutdownTimeout != Timeout.InfiniteTimeSpan)
+        {
+            // What was set there is for closing, and for the other services; they stop one after the other.
+            _host.ShutdownTimeout += _options.ShutdownTimeout;
+        }
+
         HostingLog.Listening(_log, Role, LocalEndPoint, Pin, _catalog.Root);
         await base.StartAsync(cancellationToken);
     }
 
-    /// <summary>Closes every session, each with a bounded time for what was written, then stops listening.</summary>
+    /// <summary>
+    /// Begins nothing new; waits until transfers have ended, at most <see cref="KwikServerOptions.ShutdownTimeout"/>; closes every
+    /// session, whose client is told <see cref="KwikError.ServerClosing"/>, which takes at most 10 s; and stops listening.
+    /// </summary>
+    /// <param name="cancellationToken">Ends the wait for transfers.</param>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
+        _isStopping = true;
+        _listener?.StopAccepting();
+        _files?.StopAccepting();
         await base.StopAsync(cancellationToken);
         List<KeyValuePair<ServerSession, Task>> open;
         lock (_gate)
@@ -79,7 +116,14 @@ public abstract class KwikService : BackgroundService
             open = [.. _sessions];
         }
 
-        await Task.WhenAll(open.Select(entry => entry.Key.DisposeAsync().AsTask()));
+        using (var draining = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
+        {
+            draining.CancelAfter(_options.ShutdownTimeout);
+            HostingLog.Stopping(_log, open.Count, _files?.Transfers ?? 0, _options.ShutdownTimeout);
+            await Task.WhenAll(open.Select(entry => CloseAsync(entry.Key, draining.Token)));
+        }
+
+        await _serving.CancelAsync();
         await Task.WhenAll(open.Select(entry => entry.Value));
         if (_listener is not null)
         {
@@ -102,7 +146,7 @@ public abstract class KwikService : BackgroundService
                 ServerSession session = await Listener.AcceptSessionAsync(stoppingToken);
                 lock (_gate)
                 {
-                    _sessions.Add(session, Task.Run(() => ServeToEndAsync(session, stoppingToken), CancellationToken.None));
+                    _sessions.Add(session, Task.Run(() => ServeToEndAsync(session), CancellationToken.None));
                 }
             }
         }
@@ -119,14 +163,66 @@ public abstract class KwikService : BackgroundService
     private protected abstract KwikListenerOptions Configure(KwikListenerOptions options);
 
     /// <summary>Serves a session until it ends.</summary>
-    private protected abstract Task ServeAsync(ServerSession session, FileCatalog catalog, CancellationToken stopping);
+    private protected abstract Task ServeAsync(ServerSession session, FileServer files, CancellationToken stopping);
 
-    private async Task ServeToEndAsync(ServerSession session, CancellationToken stopping)
+    /// <summary>How this server is, for those who watch it.</summary>
+    internal HealthCheckResult CheckHealth()
+    {
+        if (_listener is not { IsListening: true } listener || _files is null)
+        {
+            return HealthCheckResult.Unhealthy($"The {Role} does not listen.");
+        }
+
+        int sessions;
+        lock (_gate)
+        {
+            sessions = _sessions.Count;
+        }
+
+        var data = new Dictionary<string, object>
+        {
+            ["address"] = listener.LocalEndPoint.ToString(),
+            ["sessions"] = sessions,
+            ["transfers"] = _files.Transfers,
+        };
+        try
+        {
+            _ = Directory.EnumerateFileSystemEntries(_catalog!.Root).Any();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return HealthCheckResult.Unhealthy($"The {Role} cannot read '{_catalog!.Root}'.", e, data);
+        }
+
+        return _isStopping ? HealthCheckResult.Degraded($"The {Role} is about to stop, and begins nothing.", data: data)
+            : sessions >= _options.MaxSessions ? HealthCheckResult.Degraded($"The {Role} has MaxSessions ({_options.MaxSessions}).", data: data)
+            : _files.Transfers >= ServerOptions.MaxConcurrentTransfers
+                ? HealthCheckResult.Degraded($"The {Role} has MaxConcurrentTransfers ({ServerOptions.MaxConcurrentTransfers}).", data: data)
+            : HealthCheckResult.Healthy($"The {Role} listens on {listener.LocalEndPoint}.", data);
+    }
+
+    private async Task CloseAsync(ServerSession session, CancellationToken draining)
+    {
+        string reason = "the server is being stopped";
+        try
+        {
+            await session.WaitForContentsAsync(draining);
+        }
+        catch (OperationCanceledException)
+        {
+            HostingLog.SessionCutOff(_log, session.Id);
+            reason += ", and waits no longer for what is under way";
+        }
+
+        await session.CloseAsync(KwikError.ServerClosing, reason + ".");
+    }
+
+    private async Task ServeToEndAsync(ServerSession session)
     {
         try
         {
-            await ServeAsync(session, _catalog!, stopping);
-            await session.Closed.WaitAsync(stopping);
+            await ServeAsync(session, _files!, _serving.Token);
+            await session.Closed.WaitAsync(_serving.Token);
         }
         catch (OperationCanceledException)
         {

@@ -32,7 +32,8 @@ internal sealed record ServerCertificate(X509Certificate2 Certificate, X509Certi
         }
 
         all.RemoveAt(0);
-        return new(X509Certificate2.CreateFromPemFile(path, options.CertificateKeyPath), all);
+        string? key = string.IsNullOrEmpty(options.CertificateKeyPath) ? null : options.CertificateKeyPath;
+        return new(X509Certificate2.CreateFromPemFile(path, key), all);
     }
 
     /// <summary>

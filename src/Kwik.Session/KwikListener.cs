@@ -33,6 +33,7 @@ public sealed class KwikListener : IAsyncDisposable
     private int _unauthenticated;
     private int _sessions;
     private int _closing;
+    private volatile bool _acceptsNobody;
 
     private KwikListener(KwikListenerOptions options, SessionEnvironment environment, ITransportListener listener)
     {
@@ -53,6 +54,9 @@ public sealed class KwikListener : IAsyncDisposable
 
     /// <summary>What the secondaries of this primary trust.</summary>
     public PrimaryPublicKey PublicKey => _signingKey.PublicKey;
+
+    /// <summary>False when nobody is heard any more: the listener was closed, or has failed.</summary>
+    public bool IsListening => Volatile.Read(ref _closing) == 0 && !_accepting.IsCompleted;
 
     /// <summary>Binds and listens.</summary>
     /// <exception cref="ArgumentException">An option is missing or out of its range.</exception>
@@ -94,6 +98,12 @@ public sealed class KwikListener : IAsyncDisposable
             throw new ObjectDisposedException($"The listener on {LocalEndPoint} was closed.", e);
         }
     }
+
+    /// <summary>
+    /// From now on new sessions are refused with <see cref="KwikError.ServerClosing"/>; those that there are go on. For a server that
+    /// is about to stop.
+    /// </summary>
+    public void StopAccepting() => _acceptsNobody = true;
 
     /// <summary>Stops listening and closes every session. May be called twice; every call returns when all has ended.</summary>
     public async ValueTask DisposeAsync()
@@ -141,7 +151,8 @@ public sealed class KwikListener : IAsyncDisposable
         {
             // One code for every cause: what was wrong with a token is nobody's business. Whatever a stranger's bytes set
             // off ends here, with the connection.
-            KwikError code = e is KwikException { Code: KwikError.LimitExceeded } ? KwikError.LimitExceeded : KwikError.AuthenticationFailed;
+            KwikError code = e is KwikException { Code: KwikError.LimitExceeded or KwikError.ServerClosing } known
+                ? known.Code : KwikError.AuthenticationFailed;
             SessionLog.ConnectionRefused(_log, connection.RemoteEndPoint, code, e.Message);
             _environment.Telemetry.Refused(_options.Role, code);
             await connection.CloseAsync(code);
@@ -173,6 +184,11 @@ public sealed class KwikListener : IAsyncDisposable
         {
             (ControlChannel control, Authenticate request) = await ReceiveAuthenticateAsync(connection)
                 .WaitAsync(SessionTimeouts.Authentication, _environment.Time, _stopping.Token);
+            if (_acceptsNobody)
+            {
+                throw new KwikException(KwikError.ServerClosing, KwikErrorSide.Local, "The server is about to stop.");
+            }
+
             ServerSession session = Admit(connection, control, request);
             Interlocked.Increment(ref _sessions);
             control.Send(new ControlFrame

@@ -45,6 +45,16 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     /// <exception cref="KwikException">The session has ended.</exception>
     public Task<KwikStream> AcceptStream(CancellationToken cancellationToken = default) => _streams.AcceptAsync(cancellationToken);
 
+    /// <summary>
+    /// For a stream that a content is about to be offered on: what becomes of it. Ends when the client has closed the stream or
+    /// the session has ended; cancelled when this side closes the stream without an offer.
+    /// </summary>
+    public Task<ContentClosed> ExpectContentAsync(KwikStream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return Contents.Expect(stream.Id);
+    }
+
     ValueTask IStreamOwner.OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken)
     {
         lock (_gate)
@@ -56,6 +66,8 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
             _offers.Add(stream.Id, offer);
         }
+
+        Contents.Begin(stream.Id, offer.Root, asked: false);
 
         byte[] root = offer.Root.ToByteArray();
         var grant = new Grant
@@ -86,6 +98,7 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     {
         Observer?.Qlog?.StreamClosed(stream);
         _streams.Remove(stream);
+        Contents.CloseUnused(stream.Id);
         // The client's StreamClosed: the limit of public streams bounds these.
         Budget.GiveBack();
     }
@@ -145,6 +158,7 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
                     _grants.RemoveStream((long)frame.StreamClosed.KwikStreamId);
                 }
 
+                Contents.Close((long)frame.StreamClosed.KwikStreamId);
                 break;
         }
     }

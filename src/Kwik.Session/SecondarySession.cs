@@ -57,7 +57,13 @@ public sealed partial class SecondarySession : ServerSession
             return false;
         }
 
-        return access.End <= grant.Length;
+        if (access.End > grant.Length)
+        {
+            return false;
+        }
+
+        Contents.Begin((long)access.StreamId, access.Root, asked: true);
+        return true;
     }
 
     // A client opens no streams on a secondary besides control.
@@ -75,6 +81,8 @@ public sealed partial class SecondarySession : ServerSession
                     Budget.GiveBack();
                 }
             }
+
+            Contents.Close((long)closed.KwikStreamId);
         }
     }
 

@@ -37,13 +37,17 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
         _log = link.Options.LoggerFactory.CreateLogger(GetType());
         Budget = FrameBudget.OfPeer(link.Environment.Time, link.Options.MaxPublicStreams);
         _rawBudget = new TokenBucket(link.Environment.Time, FrameBudget.RawDataPerSecond, FrameBudget.RawDataPerSecond);
+        Contents = new ContentUses(link.Environment.Time, EventQueue);
         _inbound = new InboundStreams(link.Connection, link.Environment.Time, Dispatch);
         _began = link.Environment.Time.GetUtcNow();
         _lastHeard = link.Environment.Time.GetTimestamp();
         if (link.Options.ContentProvider is { } provider)
         {
             _ranges = new RangeServer(
-                link.Connection, link.Control, provider, Admits, Budget, link.Options.MaxRangeRequests, link.Environment.Pool);
+                link.Connection, link.Control, provider, Admits, Budget, link.Options.MaxRangeRequests, link.Environment.Pool)
+            {
+                Served = (request, bytes, _) => Contents.Count((long)request.KwikStreamId, (long)request.Offset, bytes),
+            };
             _leafHashes = new LeafHashServer(link.Control, provider, Admits, Budget);
         }
     }
@@ -110,6 +114,7 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
         if (Interlocked.Exchange(ref _closing, 1) == 0)
         {
             await CloseStreamsAsync();
+            Contents.CloseAll(code == KwikError.None ? KwikError.Cancelled : code);
             Link.Control.Send(SessionGoodbye.Write(code, reason));
             await Link.Control.CloseAsync(SessionTimeouts.Close, Link.Environment.Time);
             // The client closes the connection when it has read this; closing it here might overtake what was written.
@@ -140,7 +145,7 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
             EventQueue.Observed = qlog.Happened;
             if (_ranges is not null)
             {
-                _ranges.Served = qlog.RangeServed;
+                _ranges.Served += qlog.RangeServed;
             }
         }
     }
@@ -239,6 +244,7 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
         _ended = reason;
         SessionLog.SessionEnded(_log, Id, RemoteEndPoint, reason.Code, reason.Message);
         OnEnding(reason);
+        Contents.CloseAll(reason.Code);
     }
 
     // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.

@@ -25,6 +25,9 @@ public enum TransferError
 
     /// <summary>The bytes are not the ones that the primary vouched for.</summary>
     Verification,
+
+    /// <summary>The server is about to stop, or serves as much as it may: who asks again later may get the file.</summary>
+    Unavailable,
 }
 
 /// <summary>
@@ -50,6 +53,9 @@ public sealed class TransferException : Exception
         KwikError.AuthenticationFailed => new(TransferError.Authentication, e.Message, e),
         KwikError.ContentMismatch or KwikError.Checksum => new(TransferError.Verification, e.Message, e),
         KwikError.Timeout or KwikError.AggregationTimeout => new(TransferError.Stalled, e.Message, e),
+        KwikError.ServerClosing => new(TransferError.Unavailable, e.Message, e),
+        KwikError.LimitExceeded when e.Side == KwikErrorSide.Remote =>
+            new(TransferError.Unavailable, $"The server serves as much as it may, and not '{path}' now; ask again later.", e),
         _ => new(TransferError.Failed, e.Message, e),
     };
 }

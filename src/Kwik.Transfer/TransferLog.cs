@@ -1,4 +1,8 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
 using Kwik.Data;
+using Kwik.Sessions;
 using Microsoft.Extensions.Logging;
 
 namespace Kwik.Transfer;
@@ -6,6 +10,20 @@ namespace Kwik.Transfer;
 /// <summary>Everything that file transfer logs, each with its own number; the session's are below 100.</summary>
 internal static partial class TransferLog
 {
+    /// <summary>A log line is a line, whatever a client asks for: what does not print, or changes how the rest does, is escaped.</summary>
+    public static string Printable(string text)
+    {
+        var line = new StringBuilder(text.Length);
+        foreach (char c in text)
+        {
+            bool prints = c is not ('\\' or '\'') && char.GetUnicodeCategory(c) is not (UnicodeCategory.Control or UnicodeCategory.Format
+                or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.OtherNotAssigned);
+            _ = prints ? line.Append(c) : line.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+        }
+
+        return line.ToString();
+    }
+
     [LoggerMessage(100, LogLevel.Warning, "'{File}' cannot be served: {Reason}")]
     public static partial void FileUnreadable(ILogger logger, string file, string reason);
 
@@ -20,6 +38,14 @@ internal static partial class TransferLog
 
     [LoggerMessage(104, LogLevel.Debug, "Session {SessionId}: the secondary server {Host}:{Port} is path {PathId}.")]
     public static partial void SecondaryAdded(ILogger logger, Guid sessionId, string host, int port, int pathId);
+
+    [LoggerMessage(
+        110,
+        LogLevel.Information,
+        "{Peer} '{Path}' {Root} {Offset}-{End}/{Length}, {BytesSent} bytes in {Milliseconds} ms as {Role}: {Result} (session {SessionId})")]
+    public static partial void Transferred(
+        ILogger logger, IPEndPoint peer, string path, string root, long offset, long end, long length, long bytesSent, long milliseconds,
+        ServerRole role, KwikError result, Guid sessionId);
 
     [LoggerMessage(105, LogLevel.Warning, "No trees of files are kept in '{Place}'. {Reason}")]
     public static partial void TreeCacheFailed(ILogger logger, string place, string reason);

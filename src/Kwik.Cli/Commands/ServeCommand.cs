@@ -1,8 +1,10 @@
 using System.CommandLine;
 using System.Net;
+using System.Runtime.InteropServices;
 using Kwik.Cli.Output;
 using Kwik.Hosting;
 using Kwik.Sessions;
+using Kwik.Transfer;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -13,6 +15,8 @@ namespace Kwik.Cli.Commands;
 /// <summary><c>kwik serve</c>: serves the files of a directory, as a primary or as a secondary server.</summary>
 internal static class ServeCommand
 {
+    public const string Name = "serve";
+
     private static readonly TimeSpan CertificateValidity = TimeSpan.FromDays(30);
 
     private static readonly Option<ServerRole> Role = new("--role")
@@ -58,6 +62,35 @@ internal static class ServeCommand
         Description = "On a secondary: file with the public key of a primary. May be repeated.",
     };
 
+    private static readonly Option<long?> MaxFileSize = new("--max-file-size")
+    {
+        Description = "Bytes of the longest file that is served; default: no limit.",
+        HelpName = "bytes",
+    };
+
+    private static readonly Option<string[]> AllowExtension = new("--allow-extension")
+    {
+        Description = "Serve only files whose names end with this, for instance .iso. May be repeated.",
+    };
+
+    private static readonly Option<int?> MaxTransfers = new("--max-transfers")
+    {
+        Description = "On a primary: files that are on their way at once, to all clients; default: 1000.",
+    };
+
+    private static readonly Option<int?> MaxSessions = new("--max-sessions") { Description = "Clients at once; default: 10000." };
+
+    private static readonly Option<int?> ShutdownTimeout = new("--shutdown-timeout")
+    {
+        Description = "Seconds that transfers may go on after a signal to stop; a second signal ends them. Default: 30.",
+        HelpName = "seconds",
+    };
+
+    private static readonly Option<bool> AccessLog = new("--access-log")
+    {
+        Description = "A line on standard error for each transfer, at its end.",
+    };
+
     private static readonly Option<bool> UntilEndOfInput = new("--until-eof")
     {
         Description = "Stop when standard input ends; for programs that start servers.",
@@ -68,9 +101,10 @@ internal static class ServeCommand
 
     public static Command Create()
     {
-        var command = new Command("serve", "Serve the files of a directory.")
+        var command = new Command(Name, "Serve the files of a directory.")
         {
-            Role, Listen, Root, Cache, Certificate, Key, Secondary, SigningKey, Trust, UntilEndOfInput, Verbose, Json,
+            Role, Listen, Root, Cache, Certificate, Key, Secondary, SigningKey, Trust, MaxFileSize, AllowExtension, MaxTransfers,
+            MaxSessions, ShutdownTimeout, AccessLog, UntilEndOfInput, Verbose, Json,
         };
         command.SetAction(RunAsync);
         return command;
@@ -84,6 +118,10 @@ internal static class ServeCommand
         ServerRole role = parsed.GetValue(Role);
         RefuseOptionsOfOtherRole(parsed, role);
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var hurrying = new CancellationTokenSource();
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => Stop(signal, stopping, hurrying));
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => Stop(signal, stopping, hurrying));
+        using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal => Stop(signal, stopping, hurrying));
         using IHost host = Build(parsed, role);
         try
         {
@@ -104,8 +142,24 @@ internal static class ServeCommand
             _ = Task.Run(() => StopAtEndOfInputAsync(stopping), CancellationToken.None);
         }
 
-        await host.WaitForShutdownAsync(stopping.Token);
+        await UntilStoppedAsync(host, stopping.Token);
+        await host.StopAsync(hurrying.Token);
         return (int)ExitCode.Ok;
+    }
+
+    /// <summary>The first signal asks the host to stop, the second one not to wait for its clients.</summary>
+    private static void Stop(PosixSignalContext signal, CancellationTokenSource stopping, CancellationTokenSource hurrying)
+    {
+        signal.Cancel = true;
+        (stopping.IsCancellationRequested ? hurrying : stopping).Cancel();
+    }
+
+    /// <summary>Also when the host stops by itself, because its server has failed.</summary>
+    private static async Task UntilStoppedAsync(IHost host, CancellationToken stopping)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(
+            stopping, host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+        await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private static IHost Build(ParseResult parsed, ServerRole role)
@@ -113,6 +167,7 @@ internal static class ServeCommand
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
         builder.Logging.SetMinimumLevel(parsed.GetValue(Verbose) ? LogLevel.Debug : LogLevel.Warning);
+        builder.Logging.AddFilter(FileServer.AccessCategory, parsed.GetValue(AccessLog) ? LogLevel.Information : LogLevel.None);
         // What keeps the host from starting is told once, by the command.
         builder.Logging.AddFilter("Microsoft", LogLevel.None);
         builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
@@ -122,6 +177,7 @@ internal static class ServeCommand
             {
                 Apply(parsed, options);
                 options.SigningKeyPath = parsed.GetValue(SigningKey);
+                options.MaxConcurrentTransfers = parsed.GetValue(MaxTransfers) ?? options.MaxConcurrentTransfers;
                 AddAll(options.Secondaries, parsed.GetValue(Secondary));
             });
         }
@@ -146,6 +202,10 @@ internal static class ServeCommand
             options.CacheDirectory = cache == "none" ? null : cache;
         }
 
+        options.MaxFileBytes = parsed.GetValue(MaxFileSize);
+        AddAll(options.AllowedExtensions, parsed.GetValue(AllowExtension));
+        options.MaxSessions = parsed.GetValue(MaxSessions) ?? options.MaxSessions;
+        options.ShutdownTimeout = parsed.GetValue(ShutdownTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : options.ShutdownTimeout;
         options.CertificatePath = parsed.GetValue(Certificate);
         options.CertificateKeyPath = parsed.GetValue(Key);
         if (options.CertificatePath is null)
@@ -170,6 +230,11 @@ internal static class ServeCommand
         if (role == ServerRole.Primary && parsed.GetResult(Trust) is not null)
         {
             throw new UsageException("--trust is for a secondary server; say --role secondary.");
+        }
+
+        if (role == ServerRole.Secondary && parsed.GetResult(MaxTransfers) is not null)
+        {
+            throw new UsageException("--max-transfers is for a primary server, which knows of whole files; a secondary has --max-sessions.");
         }
 
         if (role == ServerRole.Secondary && (parsed.GetResult(Secondary) is not null || parsed.GetResult(SigningKey) is not null))

@@ -12,7 +12,8 @@ namespace Kwik.Transfer;
 /// Nothing leaves the directory: see <see cref="OfferAsync"/> for what is no path. A file is read once for its tree, which
 /// is kept, in memory and in a cache directory (see <see cref="FileCatalogOptions"/>), for as long as length, time of last
 /// write, inode and device stay the same. A file that changes while it is served ends with an error at the client, never with
-/// wrong bytes. Who can rearrange the directory while it is served is trusted.
+/// wrong bytes. On Linux a file is served only from the very place where it was looked for, also when somebody rearranges the
+/// directory meanwhile; elsewhere that somebody is trusted. A hard link is a file of the directory, whatever else bears it.
 /// Memory: about 400 bytes a file that was asked for or indexed, at most <see cref="MaxFiles"/> of them, and
 /// <see cref="FileCatalogOptions.MaxTreeMemory"/>.
 /// </remarks>
@@ -22,6 +23,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     public const int MaxFiles = 100_000;
 
     private readonly string _root;
+    private readonly FileCatalogOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly FileTrees _trees;
@@ -35,6 +37,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     private FileCatalog(string root, TreeCache? cache, FileCatalogOptions options, ILogger log)
     {
         _root = root;
+        _options = options;
         _time = options.TimeProvider;
         _log = log;
         _trees = new FileTrees(cache, options.MaxTreeMemory);
@@ -71,19 +74,27 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     /// reading, which goes on when they are cancelled.
     /// </summary>
     /// <param name="path">
-    /// Relative to the directory, '/'-separated, at most 1,024 characters; no empty, '.' or '..' component, no NUL. Symbolic
-    /// links are followed as long as they stay inside.
+    /// Relative to the directory, '/'-separated, at most 1,024 characters; no empty, '.' or '..' component, no control character, no
+    /// backslash, and on every system none of the names that Windows keeps for devices (<c>CON</c>, <c>nul.iso</c>, <c>COM1</c>) and
+    /// streams (<c>a::$DATA</c>). Symbolic links are followed as long as they stay inside.
     /// </param>
     /// <param name="cancellationToken">Ends the caller's wait.</param>
-    /// <exception cref="FileNotFoundException">There is no such regular file, or the path is none.</exception>
+    /// <exception cref="FileNotFoundException">
+    /// There is no such regular file, or the path is none, or the options do not allow it: the message says which.
+    /// </exception>
     /// <exception cref="IOException">The file cannot be read, or is changed while it is read.</exception>
     /// <exception cref="UnauthorizedAccessException">This process may not read it.</exception>
     public async Task<ContentOffer> OfferAsync(string path, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(path);
-        return FilePath.TryFind(_root, path, out string? file)
+        if (!FilePath.TryFind(_root, path, out string? file))
+        {
+            throw new FileNotFoundException($"There is no file '{path}' in '{_root}'.");
+        }
+
+        return _options.Allows(Path.GetFileName(file))
             ? await OfferOfAsync(file).WaitAsync(cancellationToken)
-            : throw new FileNotFoundException($"There is no file '{path}' in '{_root}'.");
+            : throw new FileNotFoundException($"The name of '{path}' does not end as AllowedExtensions says.");
     }
 
     /// <summary>
@@ -138,6 +149,16 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         await _trees.DisposeAsync();
         // Whoever asked for it has been told how it ended.
         await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <summary>A path, relative to the directory, under which a content is known, and its length; nothing when it is not known.</summary>
+    internal (string Path, long Length) Describe(ContentRoot root)
+    {
+        lock (_gate)
+        {
+            return _byRoot.TryGetValue(root, out (string Path, FileStamp Stamp) file)
+                ? (Path.GetRelativePath(_root, file.Path), file.Stamp.Length) : ("", 0);
+        }
     }
 
     private static TreeCache? OpenCache(string root, FileCatalogOptions options, ILogger log)
@@ -198,6 +219,11 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     private async Task<ContentOffer> OfferOfAsync(string file)
     {
         FileStamp stamp = FileStamp.Of(file);
+        if (stamp.Length > _options.MaxFileBytes)
+        {
+            throw new FileNotFoundException($"'{file}' has {stamp.Length} bytes, MaxFileBytes is {_options.MaxFileBytes}.");
+        }
+
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
@@ -248,11 +274,17 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
             IgnoreInaccessible = true,
             AttributesToSkip = FileAttributes.ReparsePoint,
         };
-        foreach (string file in Directory.EnumerateFiles(_root, "*", everything).Take(MaxFiles).Where(FileKind.IsRegular))
+        IEnumerable<string> files = Directory.EnumerateFiles(_root, "*", everything)
+            .Where(file => FilePath.IsServable(_root, file) && _options.Allows(Path.GetFileName(file)) && FileKind.IsRegular(file));
+        foreach (string file in files.Take(MaxFiles))
         {
             try
             {
                 await OfferOfAsync(file);
+            }
+            catch (FileNotFoundException)
+            {
+                // Too long, or gone meanwhile.
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

@@ -28,6 +28,15 @@ public sealed record FileCatalogOptions
     /// </summary>
     public long MaxTreeMemory { get; init; } = 64 * MiB;
 
+    /// <summary>Longest file that is served, bytes, 0 or more; null, the default: no limit. A longer one is not found.</summary>
+    public long? MaxFileBytes { get; init; }
+
+    /// <summary>
+    /// What the names of served files end with, <c>.iso</c> or <c>.tar.gz</c>, upper or lower case; empty, the default: anything.
+    /// Where a symbolic link is followed, the name that it leads to counts.
+    /// </summary>
+    public IReadOnlyList<string> AllowedExtensions { get; init; } = [];
+
     /// <summary>Where the catalog logs; default: nowhere.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
@@ -53,12 +62,27 @@ public sealed record FileCatalogOptions
     }
 
     /// <summary>Checks the ranges.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A value is out of its range; the message names it.</exception>
+    /// <exception cref="ArgumentException">A value is out of its range; the message names it.</exception>
     public void Validate()
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(MaxFileBytes ?? 0, nameof(MaxFileBytes));
+        ArgumentNullException.ThrowIfNull(AllowedExtensions);
+        foreach (string extension in AllowedExtensions)
+        {
+            if (extension is not ['.', _, ..] || extension.AsSpan().ContainsAny('/', '\\', '*'))
+            {
+                throw new ArgumentException($"'{extension}' is no extension; write it as '.iso'.", nameof(AllowedExtensions));
+            }
+        }
+
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxCacheBytes, MiB);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxCacheBytes, 1024 * 1024 * MiB);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxTreeMemory, MiB);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxTreeMemory, 64 * 1024 * MiB);
     }
+
+    /// <summary>True when a file of this name may be served, if it is not too long.</summary>
+    internal bool Allows(string name) =>
+        AllowedExtensions.Count == 0
+        || AllowedExtensions.Any(extension => name.EndsWith(extension, StringComparison.OrdinalIgnoreCase));
 }

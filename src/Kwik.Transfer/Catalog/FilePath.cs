@@ -11,7 +11,8 @@ internal static class FilePath
     // As in the Linux kernel; a loop of links ends here.
     private const int MaxLinks = 40;
 
-    private static readonly char[] Invalid = Path.GetInvalidFileNameChars();
+    // Those of this system, and everywhere what Windows takes for a separator: a directory means the same wherever it is served.
+    private static readonly char[] Invalid = [.. Path.GetInvalidFileNameChars(), '\\'];
 
     /// <summary>
     /// Finds a regular file. <paramref name="path"/> is relative, '/'-separated, and has no empty, '.' or '..' component.
@@ -66,7 +67,47 @@ internal static class FilePath
     public static bool IsBelow(string root, string file) =>
         file.StartsWith(Path.EndsInDirectorySeparator(root) ? root : root + Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
-    private static bool IsName(string component) => component is not ("" or "." or "..") && component.IndexOfAny(Invalid) < 0;
+    /// <summary>True when the names on the way from a directory to a file below it are such as a client may ask for.</summary>
+    public static bool IsServable(string root, string file)
+    {
+        string path = file[root.Length..].Trim(Path.DirectorySeparatorChar);
+        return path.Length <= MaxLength && path.Split(Path.DirectorySeparatorChar).All(IsName);
+    }
+
+    private static bool IsName(string component) =>
+        component is not ("" or "." or "..") && component.IndexOfAny(Invalid) < 0 && !component.Any(char.IsControl)
+        && IsWellFormed(component) && !IsWindowsName(component);
+
+    // Half a surrogate pair has no bytes of its own: it would name whatever the system makes of it.
+    private static bool IsWellFormed(string component)
+    {
+        for (int i = 0; i < component.Length; i += char.IsHighSurrogate(component[i]) ? 2 : 1)
+        {
+            if (char.IsLowSurrogate(component[i]) || (char.IsHighSurrogate(component[i]) && !char.IsSurrogatePair(component, i)))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// True for a device of Windows, with or without something behind a dot, and for a stream of a file. Refused on every system, so
+    /// that moving a directory to another one opens no door.
+    /// </summary>
+    private static bool IsWindowsName(string component)
+    {
+        if (component.Contains(":$", StringComparison.Ordinal))
+        {
+            return true;
+        }
+
+        string stem = component[..(component.IndexOfAny(['.', ':']) is >= 0 and int end ? end : component.Length)].TrimEnd(' ').ToUpperInvariant();
+        return stem is "CON" or "PRN" or "AUX" or "NUL" or "CONIN$" or "CONOUT$" or "CLOCK$"
+            or ['C', 'O', 'M', >= '0' and <= '9' or '\u00b9' or '\u00b2' or '\u00b3']
+            or ['L', 'P', 'T', >= '0' and <= '9' or '\u00b9' or '\u00b2' or '\u00b3'];
+    }
 
     /// <summary>Replaces the first link on the way by what it names; <paramref name="target"/> is null when there is none.</summary>
     private static bool TryFollowFirstLink(string path, out string? target)

@@ -57,6 +57,29 @@ internal struct FileStatus
         return OperatingSystem.IsLinux() && StatX(file, [0], EmptyPath, BasicStatus, out status) == 0;
     }
 
+    /// <summary>
+    /// Opens what a path names to be looked at, and for nothing else: neither a FIFO nor a device notices. Linux only.
+    /// </summary>
+    /// <exception cref="IOException">There is nothing, or this process may not look.</exception>
+    public static SafeFileHandle OpenPlace(string path)
+    {
+        SafeFileHandle place = Open(Encoding.UTF8.GetBytes(path + '\0'), PathOnly | CloseOnExec);
+        if (place.IsInvalid)
+        {
+            place.Dispose();
+            throw new IOException($"'{path}' cannot be opened: {Marshal.GetLastPInvokeErrorMessage()}.");
+        }
+
+        return place;
+    }
+
+    // asm-generic/fcntl.h: the same on x64, arm64, arm, riscv and s390x.
+    private const int PathOnly = 0x200000;
+    private const int CloseOnExec = 0x80000;
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static extern SafeFileHandle Open(byte[] path, int flags);
+
     [DllImport("libc", EntryPoint = "statx")]
     private static extern int StatX(int directory, byte[] path, int flags, uint mask, out FileStatus status);
 

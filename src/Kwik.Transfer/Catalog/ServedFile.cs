@@ -27,9 +27,7 @@ internal sealed class ServedFile : IContent
     /// <exception cref="UnauthorizedAccessException">This process may not read it.</exception>
     public static ServedFile Open(string path, FileStamp stamp, FileTrees trees)
     {
-        // Shared with everybody: a server does not keep others from writing, it notices.
-        SafeFileHandle file = File.OpenHandle(
-            path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, FileOptions.Asynchronous);
+        SafeFileHandle file = OpenRegular(path);
         var served = new ServedFile(path, stamp, trees, file);
         try
         {
@@ -70,6 +68,31 @@ internal sealed class ServedFile : IContent
         _file.Dispose();
         return ValueTask.CompletedTask;
     }
+
+    /// <summary>
+    /// Opens a regular file, and that one which is at this very place: between the look at the path and this call somebody may have
+    /// put a link or a FIFO on the way. Elsewhere than on Linux that somebody is trusted.
+    /// </summary>
+    private static SafeFileHandle OpenRegular(string path)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return OpenShared(path);
+        }
+
+        using SafeFileHandle place = FileStatus.OpenPlace(path);
+        string opened = $"/proc/self/fd/{place.DangerousGetHandle()}";
+        if (new FileInfo(opened).LinkTarget != path || !FileStatus.TryGet(place, out FileStatus status) || !status.IsRegular)
+        {
+            throw new IOException($"'{path}' is no longer the regular file that it was.");
+        }
+
+        return OpenShared(opened);
+    }
+
+    // Shared with everybody: a server does not keep others from writing, it notices.
+    private static SafeFileHandle OpenShared(string path) => File.OpenHandle(
+        path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, FileOptions.Asynchronous);
 
     private void ThrowIfChanged()
     {
