@@ -1,17 +1,16 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Kwik.Cli.Commands;
+using Kwik.Cli.Output;
 
 namespace Kwik.Cli;
 
 /// <summary>The whole command line: what there is, and the one way in which every command ends.</summary>
 internal static class CommandLine
 {
-    // From Ctrl-C until the process goes anyway: closing a session takes up to 5 s, ending the servers of the demo as long.
-    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(15);
-
     public static async Task<int> RunAsync(string[] args)
     {
+        StandardStreams.Use();
         ParseResult parsed = Create().Parse(args);
         if (parsed.Errors.Count > 0)
         {
@@ -21,8 +20,10 @@ internal static class CommandLine
 
         try
         {
-            return await parsed.InvokeAsync(
-                new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TerminationTimeout });
+            Interruption.Begin();
+            Task<int> command = parsed.InvokeAsync(
+                new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, Interruption.Token);
+            return await await Task.WhenAny(command, Interruption.Overdue);
         }
         catch (Exception e)
         {

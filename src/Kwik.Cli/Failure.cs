@@ -23,7 +23,12 @@ internal static class Failure
     public static ExitCode Report(Exception e)
     {
         (ExitCode code, string message) = Describe(e);
-        Report(message);
+        // Whoever reads no more knows why.
+        if (code != ExitCode.BrokenPipe)
+        {
+            Report(message);
+        }
+
         return code;
     }
 
@@ -31,6 +36,7 @@ internal static class Failure
 
     private static (ExitCode Code, string Message) Describe(Exception e) => e switch
     {
+        BrokenPipeException or TransferException { InnerException: BrokenPipeException } => (ExitCode.BrokenPipe, e.Message),
         UsageException => (ExitCode.Usage, e.Message),
         UnfinishedException unfinished => Describe(unfinished),
         OptionsValidationException options => (ExitCode.Usage, options.Failures.First()),
