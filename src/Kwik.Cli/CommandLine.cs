@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using Kwik.Cli.Commands;
 using Kwik.Cli.Output;
 
@@ -14,8 +13,7 @@ internal static class CommandLine
         ParseResult parsed = Create().Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            string command = NameOf(parsed.CommandResult);
-            return (int)Failure.Report(new UsageException($"{parsed.Errors[0].Message.TrimEnd('.')}; see '{command} --help'."));
+            return (int)Failure.Report(new UsageException(Help.Explain(parsed)));
         }
 
         try
@@ -31,17 +29,22 @@ internal static class CommandLine
         }
     }
 
-    private static string NameOf(CommandResult command) =>
-        command.Parent is CommandResult parent ? $"{NameOf(parent)} {command.Command.Name}" : "kwik";
-
-    private static RootCommand Create() => new("Fetches files from several servers at once, over QUIC.")
+    /// <summary>All commands.</summary>
+    public static RootCommand Create()
     {
-        DemoCommand.Create(),
-        GetCommand.Create(),
-        ServeCommand.Create(),
-        BenchCommand.Create(),
-        CertCommand.Create(),
-        KeyCommand.Create(),
-        DoctorCommand.Create(),
-    };
+        var root = new RootCommand("Fetches files from several servers at once, over QUIC.")
+        {
+            DemoCommand.Create(),
+            GetCommand.Create(),
+            ServeCommand.Create(),
+            BenchCommand.Create(),
+            CertCommand.Create(),
+            KeyCommand.Create(),
+            DoctorCommand.Create(),
+            CompletionCommand.Create(),
+        };
+        root.SetAction(_ => WelcomeScreen.Show());
+        Help.Install(root);
+        return root;
+    }
 }

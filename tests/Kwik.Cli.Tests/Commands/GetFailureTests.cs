@@ -134,7 +134,6 @@ public sealed class GetFailureTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData]
     [InlineData("get")]
     [InlineData("nonsense")]
     [InlineData("get", "kwik://127.0.0.1:1/a", "--nonsense")]
