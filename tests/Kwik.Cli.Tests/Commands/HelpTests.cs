@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Kwik.Cli.Commands;
+using Kwik.Cli.Output;
 
 namespace Kwik.Cli.Tests.Commands;
 
@@ -92,6 +94,36 @@ public sealed partial class HelpTests : IDisposable
         Assert.Equal(Enum.GetValues<ExitCode>().Select(code => (int)code), documented);
     }
 
+    [Fact]
+    public void Document_JsonKeys_AreThoseThatThereAre()
+    {
+        HashSet<string> keys = [];
+        Collect(typeof(FetchJson), typeof(ProgressJson), typeof(DemoJson), typeof(ServeJson), typeof(DoctorJson), typeof(CertJson), typeof(KeyJson), typeof(AggregateJson), typeof(FailoverJson));
+        string[] rows = [.. Document.Split('\n').Where(line => line.StartsWith("| `", StringComparison.Ordinal) && !line.StartsWith("| `-", StringComparison.Ordinal))];
+
+        Assert.All(keys, key => Assert.Contains($"`{key}`", Document, StringComparison.Ordinal));
+        Assert.All(
+            rows.SelectMany(row => Quoted().Matches(row.Split('|')[1])).Select(match => match.Groups[1].Value),
+            key => Assert.Contains(key, keys));
+
+        void Collect(params Type[] types)
+        {
+            foreach (Type type in types)
+            {
+                if (JsonObjects.Default.GetTypeInfo(type) is not { Kind: JsonTypeInfoKind.Object } info)
+                {
+                    continue;
+                }
+
+                foreach (JsonPropertyInfo property in info.Properties.Where(property => keys.Add(property.Name)))
+                {
+                    Type inner = property.PropertyType.IsGenericType ? property.PropertyType.GetGenericArguments()[0] : property.PropertyType;
+                    Collect(inner);
+                }
+            }
+        }
+    }
+
     [Theory]
     [InlineData("did you mean 'serve'?", "sevre")]
     [InlineData("did you mean '--output'?", "get", "kwik://h/a", "--ouput", "x")]
@@ -148,7 +180,7 @@ public sealed partial class HelpTests : IDisposable
         string[] sections = HeadingLine().Split(Document);
         // What all measurements have is said of bench.
         string parent = command.Parents.OfType<Command>().First() is RootCommand ? "" : SectionOf(command.Parents.OfType<Command>().First());
-        return parent + sections.Single(
+        return parent + sections.First(
             section => section.StartsWith($"`kwik {name}`", StringComparison.Ordinal) || section.StartsWith($"`kwik {name} ", StringComparison.Ordinal));
     }
 
@@ -178,6 +210,9 @@ public sealed partial class HelpTests : IDisposable
 
     [GeneratedRegex(@"^##+ `kwik ([a-z ]+)", RegexOptions.Multiline)]
     private static partial Regex Heading();
+
+    [GeneratedRegex("`([a-z0-9_]+)`")]
+    private static partial Regex Quoted();
 
     [GeneratedRegex(@"^##+ ", RegexOptions.Multiline)]
     private static partial Regex HeadingLine();
