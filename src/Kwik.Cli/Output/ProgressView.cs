@@ -104,7 +104,6 @@ internal static class ProgressView
             .Columns(
                 new TaskDescriptionColumn { Alignment = Justify.Left },
                 new ProgressBarColumn(),
-                new Percentage(),
                 states)
             .StartAsync(context => fetch(new Bars(context, states, title, isWide, remark)));
     }
@@ -122,13 +121,6 @@ internal static class ProgressView
             new Markup(_states.GetValueOrDefault(task.Id, "")) { Overflow = Overflow.Ellipsis };
 
         protected override bool NoWrap => true;
-    }
-
-    private sealed class Percentage : PercentageColumn
-    {
-        protected override bool NoWrap => true;
-
-        public override int? GetColumnWidth(RenderOptions options) => 4;
     }
 
     /// <summary>The whole file in one bar, and the share of each server in one below.</summary>
@@ -172,7 +164,7 @@ internal static class ProgressView
         // An empty file is a full bar.
         private void Show(ProgressTask bar, long bytes, long length, string state)
         {
-            states.Set(bar, state);
+            states.Set(bar, string.Create(CultureInfo.InvariantCulture, $"{(length == 0 ? 100 : bytes * 100 / length),3} % {state}"));
             bar.MaxValue = Math.Max(1, length);
             bar.Value = length == 0 ? 1 : bytes;
         }

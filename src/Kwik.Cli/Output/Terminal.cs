@@ -7,6 +7,7 @@ internal static class Terminal
 {
     // In a file or a pipe there is no window to fit into.
     private const int WidthOfPipes = 120;
+    private const int WidthOfPlainTerminals = 80;
 
     /// <summary>Standard output.</summary>
     public static IAnsiConsole Output() => Create(Console.Out, TakesEscapes(Console.IsOutputRedirected), Console.IsOutputRedirected);
@@ -31,7 +32,12 @@ internal static class Terminal
             Ansi = takesEscapes ? AnsiSupport.Detect : AnsiSupport.No,
             ColorSystem = takesEscapes ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
         });
-        console.Profile.Width = isRedirected ? WidthOfPipes : console.Profile.Width;
+        if (!takesEscapes)
+        {
+            // To ask a terminal would be to send it some.
+            console.Profile.Width = isRedirected ? WidthOfPipes : WidthOfPlainTerminals;
+        }
+
         return console;
     }
 }
