@@ -18,7 +18,10 @@ internal static class Interruption
     private static readonly CancellationTokenSource Asked = new();
     private static readonly TaskCompletionSource<int> Late = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private static readonly List<PosixSignalRegistration> Registrations = [];
-    private static int _signals;
+
+    // timeout(1) and programs like it send a signal to the process and once more to its group: that is nobody's second thought.
+    private static readonly TimeSpan SameSignal = TimeSpan.FromMilliseconds(300);
+    private static long _first;
 
     /// <summary>Cancelled by the first signal.</summary>
     public static CancellationToken Token => Asked.Token;
@@ -32,9 +35,11 @@ internal static class Interruption
 
     private static void OnSignal(PosixSignalContext context)
     {
-        bool isFirst = Interlocked.Increment(ref _signals) == 1;
+        long now = TimeProvider.System.GetTimestamp();
+        long first = Interlocked.CompareExchange(ref _first, now, 0);
+        bool isFirst = first == 0;
         // A terminal that is closed says so more than once.
-        context.Cancel = isFirst || context.Signal == PosixSignal.SIGHUP;
+        context.Cancel = isFirst || context.Signal == PosixSignal.SIGHUP || TimeProvider.System.GetElapsedTime(first, now) < SameSignal;
         if (isFirst)
         {
             _ = GiveUpLaterAsync(128 + NumberOf(context.Signal));

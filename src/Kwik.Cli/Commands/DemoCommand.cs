@@ -16,7 +16,7 @@ internal static class DemoCommand
     private const int MaxSecondaries = 7;
 
     // What the closing table is wide, with a frame.
-    private const int NarrowTerminal = 64;
+    private const int NarrowTerminal = 66;
 
     // Three of these are less than two cores do beside servers and links, so that the links are what limits.
     private const long LinkRate = 100_000_000;
@@ -167,8 +167,9 @@ internal static class DemoCommand
     private static void Print(DemoJson report)
     {
         IAnsiConsole console = Terminal.Output();
-        var table = new Table { Border = console.Profile.Width < NarrowTerminal ? TableBorder.Minimal : TableBorder.Rounded };
-        table.AddColumn(new TableColumn("") { Padding = new(0, 0, 1, 0), NoWrap = true });
+        bool isNarrow = console.Profile.Width < NarrowTerminal;
+        var table = new Table { Border = isNarrow ? TableBorder.Minimal : TableBorder.Rounded };
+        table.AddColumn(new TableColumn("") { Padding = new(isNarrow ? 0 : 1, 0, 1, 0), NoWrap = true });
         foreach (FetchJson run in report.Runs)
         {
             table.AddColumn(new TableColumn(run.Name switch { "alone" => "primary alone", "all" => "all servers", _ => "one killed" })

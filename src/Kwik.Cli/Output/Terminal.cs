@@ -1,3 +1,4 @@
+using System.Text;
 using Spectre.Console;
 
 namespace Kwik.Cli.Output;
@@ -24,20 +25,28 @@ internal static class Terminal
         && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
         && (OperatingSystem.IsWindows() || Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb"));
 
-    private static IAnsiConsole Create(TextWriter writer, bool takesEscapes, bool isRedirected)
-    {
-        IAnsiConsole console = AnsiConsole.Create(new()
+    private static IAnsiConsole Create(TextWriter writer, bool takesEscapes, bool isRedirected) => AnsiConsole.Create(takesEscapes
+        ? new() { Out = new AnsiConsoleOutput(writer) }
+        : new()
         {
-            Out = new AnsiConsoleOutput(writer),
-            Ansi = takesEscapes ? AnsiSupport.Detect : AnsiSupport.No,
-            ColorSystem = takesEscapes ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
+            Out = new Plain(writer, isRedirected ? WidthOfPipes : WidthOfPlainTerminals),
+            Ansi = AnsiSupport.No,
+            ColorSystem = ColorSystemSupport.NoColors,
         });
-        if (!takesEscapes)
-        {
-            // To ask a terminal would be to send it some.
-            console.Profile.Width = isRedirected ? WidthOfPipes : WidthOfPlainTerminals;
-        }
 
-        return console;
+    /// <summary>Somewhere that is not asked what it is: to ask a terminal for its width is to send it escape sequences.</summary>
+    private sealed class Plain(TextWriter writer, int width) : IAnsiConsoleOutput
+    {
+        public TextWriter Writer => writer;
+
+        public bool IsTerminal => false;
+
+        public int Width => width;
+
+        public int Height => 25;
+
+        public void SetEncoding(Encoding encoding)
+        {
+        }
     }
 }

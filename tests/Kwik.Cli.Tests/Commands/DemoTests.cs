@@ -59,7 +59,7 @@ public sealed partial class DemoTests : IDisposable
         Assert.SkipUnless(File.Exists("/usr/bin/script"), "needs script(1), which makes a terminal");
 
         CommandResult result = await KwikProcess.RunInShellAsync(
-            _temp.Path, $"TMPDIR={_temp.Path} script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
+            _temp.Path, $"unset NO_COLOR; export TERM=xterm TMPDIR={_temp.Path}; script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
 
         result.AssertSuccess();
         Assert.Contains("secondary 2", result.Output, StringComparison.Ordinal);
@@ -75,7 +75,7 @@ public sealed partial class DemoTests : IDisposable
         Assert.SkipUnless(File.Exists("/usr/bin/script"), "needs script(1), which makes a terminal");
 
         CommandResult result = await KwikProcess.RunInShellAsync(
-            _temp.Path, $"export TERM=xterm TMPDIR={_temp.Path} {variable}; script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
+            _temp.Path, $"unset NO_COLOR; export TERM=xterm TMPDIR={_temp.Path} {variable}; script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
 
         result.AssertSuccess();
         Assert.Contains("one killed: ", result.Output, StringComparison.Ordinal);
@@ -92,7 +92,7 @@ public sealed partial class DemoTests : IDisposable
 
         CommandResult result = await KwikProcess.RunInShellAsync(
             _temp.Path,
-            $"export TERM=xterm TMPDIR={_temp.Path}; script -qec \"stty cols {columns}; '$0' demo --size 16MiB\" /dev/null < /dev/null");
+            $"unset NO_COLOR; export TERM=xterm TMPDIR={_temp.Path}; script -qec \"stty cols {columns}; '$0' demo --size 16MiB\" /dev/null < /dev/null");
 
         result.AssertSuccess();
         Assert.Contains("killed at", result.Output, StringComparison.Ordinal);
