@@ -44,7 +44,7 @@ internal sealed class Replicas : IContentProvider, IAsyncDisposable
                 ContentProvider = replicas,
             });
             replicas._listeners.Add(listener);
-            replicas._links.Add(UdpRelay.Start(new() { Target = listener.LocalEndPoint, ClientIdleTimeout = TimeSpan.FromSeconds(20) }));
+            replicas._links.Add(UdpRelay.Start(new() { Target = listener.LocalEndPoint, ClientIdleTimeout = TimeSpan.FromSeconds(5) }));
             replicas._serving.Add(ServeAsync(listener));
         }
 

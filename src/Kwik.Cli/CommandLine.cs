@@ -1,30 +1,33 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using Kwik.Cli.Commands;
+using Kwik.Cli.Output;
 
 namespace Kwik.Cli;
 
 /// <summary>The whole command line: what there is, and the one way in which every command ends.</summary>
 internal static class CommandLine
 {
-    // From Ctrl-C until the process goes anyway: closing a session takes up to 5 s, ending the servers of the demo as long.
-    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(15);
-
     public static async Task<int> RunAsync(string[] args)
     {
+        StandardStreams.Use();
         ParseResult parsed = Create().Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            string command = NameOf(parsed.CommandResult);
-            return (int)Failure.Report(new UsageException($"{parsed.Errors[0].Message.TrimEnd('.')}; see '{command} --help'."));
+            return (int)Failure.Report(new UsageException(Help.Explain(parsed)));
         }
 
         try
         {
             // A server has a time of its own for its clients, and listens to signals itself.
-            bool isServer = parsed.CommandResult.Command.Name == ServeCommand.Name;
-            return await parsed.InvokeAsync(
-                new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = isServer ? null : TerminationTimeout });
+            if (parsed.CommandResult.Command.Name == ServeCommand.Name)
+            {
+                return await parsed.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            }
+
+            Interruption.Begin();
+            Task<int> command = parsed.InvokeAsync(
+                new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, Interruption.Token);
+            return await await Task.WhenAny(command, Interruption.Overdue);
         }
         catch (Exception e)
         {
@@ -32,18 +35,23 @@ internal static class CommandLine
         }
     }
 
-    private static string NameOf(CommandResult command) =>
-        command.Parent is CommandResult parent ? $"{NameOf(parent)} {command.Command.Name}" : "kwik";
-
-    private static RootCommand Create() => new("Fetches files from several servers at once, over QUIC.")
+    /// <summary>All commands.</summary>
+    public static RootCommand Create()
     {
-        DemoCommand.Create(),
-        GetCommand.Create(),
-        ServeCommand.Create(),
-        ReportCommand.Create(),
-        BenchCommand.Create(),
-        CertCommand.Create(),
-        KeyCommand.Create(),
-        DoctorCommand.Create(),
-    };
+        var root = new RootCommand("Fetches files from several servers at once, over QUIC.")
+        {
+            DemoCommand.Create(),
+            GetCommand.Create(),
+            ServeCommand.Create(),
+            ReportCommand.Create(),
+            BenchCommand.Create(),
+            CertCommand.Create(),
+            KeyCommand.Create(),
+            DoctorCommand.Create(),
+            CompletionCommand.Create(),
+        };
+        root.SetAction(_ => WelcomeScreen.Show());
+        Help.Install(root);
+        return root;
+    }
 }

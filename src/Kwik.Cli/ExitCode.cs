@@ -31,4 +31,7 @@ internal enum ExitCode
 
     /// <summary>The bytes are not the ones that were vouched for.</summary>
     Verification = 32,
+
+    /// <summary>Nobody reads standard output any more: what a shell reports of a program that SIGPIPE ended, which is SIGPIPE and 128.</summary>
+    BrokenPipe = 141,
 }

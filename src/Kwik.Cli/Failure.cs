@@ -1,4 +1,8 @@
+using System.Net.Quic;
+using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography;
+using System.Text.RegularExpressions;
 using Kwik.Cli.Output;
 using Kwik.Data;
 using Kwik.Transfer;
@@ -17,13 +21,18 @@ internal sealed class UnfinishedException(Exception reason, long bytes) : Except
 }
 
 /// <summary>Turns whatever a command threw into an exit code and one line for people. The only place that does.</summary>
-internal static class Failure
+internal static partial class Failure
 {
     /// <summary>Prints the line on standard error.</summary>
     public static ExitCode Report(Exception e)
     {
         (ExitCode code, string message) = Describe(e);
-        Report(message);
+        // Whoever reads no more knows why.
+        if (code != ExitCode.BrokenPipe)
+        {
+            Report(message);
+        }
+
         return code;
     }
 
@@ -31,11 +40,12 @@ internal static class Failure
 
     private static (ExitCode Code, string Message) Describe(Exception e) => e switch
     {
+        BrokenPipeException or TransferException { InnerException: BrokenPipeException } => (ExitCode.BrokenPipe, e.Message),
         UsageException => (ExitCode.Usage, e.Message),
         UnfinishedException unfinished => Describe(unfinished),
-        OptionsValidationException options => (ExitCode.Usage, options.Failures.First()),
+        OptionsValidationException options => (ExitCode.Usage, PropertyName().Replace(options.Failures.First(), "")),
         TransferException transfer => Describe(transfer),
-        KwikException kwik => (CodeOf(kwik.Code), kwik.Message),
+        KwikException kwik => (CodeOf(kwik.Code), $"{kwik.Message}{Advice(kwik)}"),
         OperationCanceledException => (ExitCode.Other, "Cancelled."),
         IOException or UnauthorizedAccessException => (ExitCode.Disk, e.Message),
         CryptographicException => (ExitCode.Usage, e.Message),
@@ -52,7 +62,7 @@ internal static class Failure
 
     private static (ExitCode Code, string Message) Describe(TransferException e) => e.Error switch
     {
-        TransferError.NotFound => (ExitCode.NotFound, e.Message),
+        TransferError.NotFound => (ExitCode.NotFound, $"{e.Message.TrimEnd('.')}; its paths begin below its --root."),
         TransferError.Stalled => (ExitCode.TooSlow, e.Message),
         TransferError.Disk => (ExitCode.Disk, e.Message),
         TransferError.TargetExists => (ExitCode.TargetExists, $"{e.Message.TrimEnd('.')}; --force replaces it."),
@@ -60,6 +70,22 @@ internal static class Failure
         TransferError.Verification => (ExitCode.Verification, e.Message),
         _ => (ExitCode.Other, e.Message),
     };
+
+    /// <summary>What to look at, where the reason does not say it.</summary>
+    private static string Advice(KwikException e) => e switch
+    {
+        { InnerException: AuthenticationException } =>
+            " Compare --pin with the pin that the server printed; without --pin, the system or --ca must trust its certificate.",
+        { InnerException: SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse or SocketError.AddressNotAvailable } } =>
+            " Something else may listen there: say --listen with another port, or port 0 for any.",
+        { Code: KwikError.PathLost, InnerException: SocketException or QuicException } =>
+            " Is the server running, and are address and port those that it printed?",
+        _ => "",
+    };
+
+    // Of the validation of options: what is bound to a property has an option for people.
+    [GeneratedRegex(@"^Property \w+: ")]
+    private static partial Regex PropertyName();
 
     private static ExitCode CodeOf(KwikError error) => error switch
     {

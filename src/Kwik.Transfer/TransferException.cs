@@ -46,6 +46,10 @@ public sealed class TransferException : Exception
     /// <summary>What happened.</summary>
     public TransferError Error { get; }
 
+    /// <summary>A file was there when it was offered, and is not any more.</summary>
+    internal static TransferException Changed(string path, KwikException e) => new(
+        TransferError.Verification, $"No server has the bytes any more that '{path}' was offered with; it was changed meanwhile.", e);
+
     /// <summary>Says what a failure of the session or stream means for a transfer of <paramref name="path"/>.</summary>
     internal static TransferException From(KwikException e, string path) => e.Code switch
     {

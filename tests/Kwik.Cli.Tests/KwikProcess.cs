@@ -26,12 +26,14 @@ internal sealed record CommandResult(int ExitCode, string Output, string Errors)
 internal sealed class KwikProcess : IAsyncDisposable
 {
     private readonly Process _process;
+    private readonly Task<string?> _firstError;
     private readonly Task<string> _errors;
 
     private KwikProcess(Process process)
     {
         _process = process;
-        _errors = process.StandardError.ReadToEndAsync();
+        _firstError = process.StandardError.ReadLineAsync();
+        _errors = ReadErrorsAsync();
     }
 
     public static string Program { get; } =
@@ -54,8 +56,10 @@ internal sealed class KwikProcess : IAsyncDisposable
     }
 
     /// <summary>Runs the command from a line of shell, in which "$0" is the command.</summary>
-    public static Task<CommandResult> RunInShellAsync(string directory, string line) =>
-        RunAsync(Start("/bin/bash", directory, ["-c", line, Program], []));
+    public static Task<CommandResult> RunInShellAsync(string directory, string line) => RunAsync(StartInShell(directory, line));
+
+    /// <summary>Starts a line of shell, in which "$0" is the command.</summary>
+    public static KwikProcess StartInShell(string directory, string line) => Start("/bin/bash", directory, ["-c", line, Program], []);
 
     /// <summary>
     /// Running processes that have this text among their arguments: of a test's directory, the servers that serve from there.
@@ -95,6 +99,9 @@ internal sealed class KwikProcess : IAsyncDisposable
     public async Task<string> ReadLineAsync() =>
         await _process.StandardOutput.ReadLineAsync().WithinAsync() ?? throw new InvalidOperationException(await _errors);
 
+    /// <summary>The first line of standard error, as soon as it is there; what is there at the end has it too.</summary>
+    public async Task<string> ReadErrorLineAsync() => await _firstError.WithinAsync() ?? throw new InvalidOperationException("It said nothing.");
+
     public void CloseInput() => _process.StandardInput.Close();
 
     /// <summary>Sends a signal, as a shell would.</summary>
@@ -124,6 +131,9 @@ internal sealed class KwikProcess : IAsyncDisposable
         await _errors.WithinAsync();
         _process.Dispose();
     }
+
+    private async Task<string> ReadErrorsAsync() =>
+        await _firstError is { } first ? $"{first}\n{await _process.StandardError.ReadToEndAsync()}" : "";
 
     private static KwikProcess Start(
         string program, string directory, IEnumerable<string> arguments, (string Name, string Value)[] environment)

@@ -42,10 +42,11 @@ internal sealed class PrimaryInProcess : IAsyncDisposable
         return new(listener, catalog, options ?? new());
     }
 
-    public Task<ClientSession> ConnectAsync() => KwikClient.ConnectAsync(new()
+    public Task<ClientSession> ConnectAsync(AggregatorOptions? aggregation = null) => KwikClient.ConnectAsync(new()
     {
         Primary = _listener.LocalEndPoint,
         Pins = [_listener.Pin],
+        Aggregation = aggregation ?? new(),
     }).WithinAsync();
 
     public async ValueTask DisposeAsync()

@@ -9,8 +9,6 @@ namespace Kwik.Cli.Commands;
 /// <summary><c>kwik bench</c>: measurements, each with what must hold.</summary>
 internal static class BenchCommand
 {
-    private const int WidthOfPipes = 120;
-
     private static readonly Option<bool> JsonOption = CommonOptions.Json("the measurements");
 
     public static Command Create() => new("bench", "Measure, beside plain System.Net.Quic, and say whether what must hold does.")
@@ -93,10 +91,6 @@ internal static class BenchCommand
     /// <summary>Prints a table on standard output.</summary>
     public static void Print(IEnumerable<string> columns, IEnumerable<string[]> rows)
     {
-        // In a file or a pipe there is nobody to see colours, and no window to fit into.
-        bool isTerminal = !Console.IsOutputRedirected;
-        IAnsiConsole console = AnsiConsole.Create(new() { Ansi = isTerminal ? AnsiSupport.Detect : AnsiSupport.No });
-        console.Profile.Width = isTerminal ? console.Profile.Width : WidthOfPipes;
         var table = new Table { Border = TableBorder.Rounded };
         table.AddColumns([.. columns]);
         foreach (string[] row in rows)
@@ -104,7 +98,7 @@ internal static class BenchCommand
             table.AddRow(row);
         }
 
-        console.Write(table);
+        Terminal.Output().Write(table);
     }
 
     /// <summary>What must hold, and whether it does.</summary>

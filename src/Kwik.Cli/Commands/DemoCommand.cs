@@ -14,7 +14,9 @@ internal static class DemoCommand
     // The share of the file that has arrived when a secondary is killed.
     private const double KillAt = 0.4;
     private const int MaxSecondaries = 7;
-    private const int WidthOfPipes = 120;
+
+    // What the closing table is wide, with a frame.
+    private const int NarrowTerminal = 66;
 
     // Three of these are less than two cores do beside servers and links, so that the links are what limits.
     private const long LinkRate = 100_000_000;
@@ -77,10 +79,10 @@ internal static class DemoCommand
         using StagedFile file = await StagedFile.CreateAsync(size, cancellationToken);
         LinkShape[] links = [.. Enumerable.Range(1, 1 + secondaries).Select(i => new LinkShape(LinkRate, LinkRoundTrip * i))];
         await using Stage stage = await Stage.SetUpAsync(file, links, cancellationToken);
-        DownloadResult alone = await FetchAsync(stage, "primary alone", 1, style, null, cancellationToken);
-        DownloadResult all = await FetchAsync(stage, "all servers", links.Length, style, null, cancellationToken);
         long? killedAt = null;
-        DownloadResult killed = await FetchAsync(stage, "one killed", links.Length, style, KillOnTheWay, cancellationToken);
+        DownloadResult alone = await FetchAsync(stage, "primary alone", 1, style, null, RemarkOn, cancellationToken);
+        DownloadResult all = await FetchAsync(stage, "all servers", links.Length, style, null, RemarkOn, cancellationToken);
+        DownloadResult killed = await FetchAsync(stage, "one killed", links.Length, style, KillOnTheWay, RemarkOn, cancellationToken);
         DemoJson report = Report(file, alone, all, killed, killedAt);
         if (parsed.GetValue(Json))
         {
@@ -99,8 +101,17 @@ internal static class DemoCommand
             {
                 killedAt = progress.Bytes;
                 stage.Secondaries[^1].Process.Kill();
+                if (!ProgressView.HasBars(style))
+                {
+                    Say(style, $"killed secondary {secondaries} when {ByteSize.Format(progress.Bytes)} had arrived");
+                }
             }
         }
+
+        string? RemarkOn(PathInfo path) =>
+            killedAt is { } bytes && Equals(path.EndPoint, stage.Secondaries[^1].Link.LocalEndPoint)
+            ? $"killed at {bytes * 100 / size} %"
+            : ProgressView.RemarkOnState(path);
     }
 
     /// <summary>
@@ -111,9 +122,16 @@ internal static class DemoCommand
     /// <param name="paths">Servers to use, the primary included.</param>
     /// <param name="style">How to show it.</param>
     /// <param name="observe">Sees every progress; null: nobody does.</param>
+    /// <param name="remark">What is said of a server beside its bar.</param>
     /// <param name="cancellationToken">Gives the fetch up.</param>
     private static async Task<DownloadResult> FetchAsync(
-        Stage stage, string title, int paths, ProgressStyle style, Action<DownloadProgress>? observe, CancellationToken cancellationToken)
+        Stage stage,
+        string title,
+        int paths,
+        ProgressStyle style,
+        Action<DownloadProgress>? observe,
+        Func<PathInfo, string?> remark,
+        CancellationToken cancellationToken)
     {
         string target = stage.PathOf("fetched.bin");
         await using ClientSession session = await stage.ConnectAsync(paths, cancellationToken);
@@ -125,7 +143,8 @@ internal static class DemoCommand
                 StagedFile.Name,
                 target,
                 new() { Progress = new Observed(shown, observe), ProgressInterval = ProgressInterval },
-                cancellationToken));
+                cancellationToken),
+            remark);
         File.Delete(target);
         return result;
     }
@@ -144,38 +163,55 @@ internal static class DemoCommand
             [FetchJson.From(alone, "alone"), FetchJson.From(all, "all"), FetchJson.From(killed, "killed")]);
     }
 
+    /// <summary>A column for each run, so that it fits a narrow terminal with any number of servers.</summary>
     private static void Print(DemoJson report)
     {
-        // In a file or a pipe there is nobody to see colours, and no window to fit into.
-        bool isTerminal = !Console.IsOutputRedirected;
-        IAnsiConsole console = AnsiConsole.Create(new() { Ansi = isTerminal ? AnsiSupport.Detect : AnsiSupport.No });
-        console.Profile.Width = isTerminal ? console.Profile.Width : WidthOfPipes;
-
-        var table = new Table { Border = TableBorder.Rounded };
-        table.AddColumns("", "time", "rate", "from the servers", "twice", "longest stall", "SHA-256");
+        IAnsiConsole console = Terminal.Output();
+        bool isNarrow = console.Profile.Width < NarrowTerminal;
+        var table = new Table { Border = isNarrow ? TableBorder.Minimal : TableBorder.Rounded };
+        table.AddColumn(new TableColumn("") { Padding = new(isNarrow ? 0 : 1, 0, 1, 0), NoWrap = true });
         foreach (FetchJson run in report.Runs)
         {
-            table.AddRow(
-                run.Name switch { "alone" => "primary alone", "all" => "all servers", _ => "one killed" },
-                string.Create(CultureInfo.InvariantCulture, $"{run.Seconds:0.00} s"),
-                ByteSize.FormatRate(run.BitsPerSecond),
-                Shares(run),
-                ByteSize.Format(run.DuplicateBytes),
-                run.StallsMs.Count == 0 ? "under 100 ms" : string.Create(CultureInfo.InvariantCulture, $"{run.StallsMs.Max():0} ms"),
-                run.Sha256 == report.SourceSha256 ? "[green]equal[/]" : "[red]different[/]");
+            table.AddColumn(new TableColumn(run.Name switch { "alone" => "primary alone", "all" => "all servers", _ => "one killed" })
+            {
+                Alignment = Justify.Right,
+                NoWrap = true,
+            });
         }
 
+        double alone = report.Runs[0].Seconds;
+        AddRow("time", run => string.Create(CultureInfo.InvariantCulture, $"{run.Seconds:0.00} s"));
+        AddRow("rate", run => ByteSize.FormatRate(run.BitsPerSecond));
+        AddRow("speed-up", run => string.Create(CultureInfo.InvariantCulture, $"{alone / run.Seconds:0.00}"));
+        foreach (SourceJson source in report.Runs.MaxBy(run => run.Sources.Count)!.Sources)
+        {
+            AddRow(source.Path == 0 ? "primary" : $"secondary {source.Path}", run => Share(run, source.Path));
+        }
+
+        AddRow("fetched twice", run => ByteSize.Format(run.DuplicateBytes));
+        AddRow(
+            "longest stall",
+            run => run.StallsMs.Count == 0 ? "under 100 ms" : string.Create(CultureInfo.InvariantCulture, $"{run.StallsMs.Max():0} ms"));
+        AddRow("SHA-256", run => run.Sha256 == report.SourceSha256 ? "[green]equal[/]" : "[red]different[/]");
         console.Write(table);
-        Console.Out.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{report.SpeedUp:0.00} times as fast from all servers; SHA-256 of the file {report.SourceSha256}"));
+        Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{report.SpeedUp:0.00} times as fast from all servers."));
+        Console.Out.WriteLine(report.KilledAtBytes is { } bytes
+            ? $"The last secondary was killed when {ByteSize.Format(bytes)} had arrived: {StallAtKill(report)}, {(report.Verified ? "no byte lost" : "and the bytes are wrong")}."
+            : "The file was whole before a secondary could be killed; a larger --size shows it.");
+
+        void AddRow(string name, Func<FetchJson, string> text) => table.AddRow([name, .. report.Runs.Select(text)]);
     }
 
-    private static string Shares(FetchJson run)
+    private static string StallAtKill(DemoJson report) => report.StallAtKillMs == 0
+        ? "no stall of 100 ms or more"
+        : string.Create(CultureInfo.InvariantCulture, $"a stall of {report.StallAtKillMs:0} ms");
+
+    private static string Share(FetchJson run, int path)
     {
         double whole = Math.Max(1, run.Sources.Sum(source => source.Bytes));
-        return string.Join(" + ", run.Sources.Select(
-            source => string.Create(CultureInfo.InvariantCulture, $"{source.Bytes / whole:0%}")));
+        return run.Sources.FirstOrDefault(source => source.Path == path) is { } source
+            ? string.Create(CultureInfo.InvariantCulture, $"{100 * source.Bytes / whole:0} %")
+            : "";
     }
 
     private static void Say(ProgressStyle style, string message)

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using System.Net;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography.X509Certificates;
@@ -15,6 +17,11 @@ internal static class GetCommand
 {
     private const int DefaultPort = 4433;
 
+    private const string StandardOutput = "-";
+
+    // What may be ahead of a limited rate is a second of it, but room for some leaves.
+    private const long SmallestWindow = 1 << 20;
+
     // SIGXFSZ of Linux.
     private const int FileSizeSignal = 25;
 
@@ -22,7 +29,9 @@ internal static class GetCommand
 
     private static readonly Option<string?> Output = new("--output", "-o")
     {
-        Description = "The file to write; default: the last part of the path, here.",
+        Description = "The file to write; '-': standard output, in order, each byte checked before. Default: the last part of the path, in "
+            + "the present directory.",
+        HelpName = "FILE",
     };
 
     private static readonly Option<string[]> Pin = new("--pin")
@@ -38,6 +47,14 @@ internal static class GetCommand
     private static readonly Option<bool> Insecure = new("--insecure")
     {
         Description = "Accept any primary; for literal loopback addresses only.",
+    };
+
+    private static readonly Option<long?> LimitRate = new("--limit-rate")
+    {
+        Description = "Take no more than this in a second, from all servers together: bits (10Mbit/s, 500kbit/s; 1 kbit is 1000 bit) or bytes "
+            + "(2MiB/s, 1.5MB/s), from 1KiB/s to 1TiB/s. Default: no limit.",
+        HelpName = "RATE",
+        CustomParser = ParseRate,
     };
 
     private static readonly Option<int> MaxPaths = new("--max-paths")
@@ -80,7 +97,7 @@ internal static class GetCommand
     {
         var command = new Command("get", "Fetch a file from a primary server and every server that it names.")
         {
-            Url, Output, Pin, Authority, Insecure, MaxPaths, StallTimeout, Resume, NoVerifyExisting, Qlog, ReportPage, Force, Json, Progress,
+            Url, Output, Pin, Authority, Insecure, LimitRate, MaxPaths, StallTimeout, Resume, NoVerifyExisting, Qlog, ReportPage, Force, Json, Progress,
         };
         command.SetAction(RunAsync);
         return command;
@@ -104,6 +121,7 @@ internal static class GetCommand
                 Resume = parsed.GetValue(Resume),
                 VerifyExisting = !parsed.GetValue(NoVerifyExisting),
                 StallTimeout = TimeSpan.FromSeconds(parsed.GetValue(StallTimeout)),
+                MaxBytesPerSecond = parsed.GetValue(LimitRate),
             };
             options.Validate();
             return options;
@@ -118,30 +136,61 @@ internal static class GetCommand
             ? PosixSignalRegistration.Create((PosixSignal)FileSizeSignal, signal => signal.Cancel = true)
             : null;
         using RecordedRun? recorded = RecordedRun.Prepare(parsed.GetValue(Qlog), parsed.GetValue(ReportPage), parsed.GetValue(Force));
-        connect = connect with { Qlog = recorded?.Options };
-        long kept = download.Resume ? FileClient.GetResumableBytes(target) : 0;
-        DownloadResult result;
-        try
+        var fetch = new Fetch(connect with { Qlog = recorded?.Options }, path, download, parsed.GetValue(Progress));
+        if (target == StandardOutput)
         {
-            await using ClientSession session = await KwikClient.ConnectAsync(connect, cancellationToken);
-            result = await ProgressView.RunAsync(
-                parsed.GetValue(Progress),
-                Path.GetFileName(path),
-                progress => FileClient.DownloadAsync(session, path, target, download with { Progress = progress }, cancellationToken));
-        }
-        catch (Exception e) when (FileClient.GetResumableBytes(target) is > 0 and long bytes)
-        {
-            throw new UnfinishedException(e, bytes);
+            RefuseWithStandardOutput(parsed, Json, parsed.GetValue(Json));
+            RefuseWithStandardOutput(parsed, Progress, parsed.GetValue(Progress) == ProgressStyle.Json);
+            RefuseWithStandardOutput(parsed, Resume, parsed.GetValue(Resume));
+            DownloadResult printed = await fetch.ToStandardOutputAsync(cancellationToken);
+            recorded?.Finish();
+            Report(printed, "standard output");
+            Console.Error.WriteLine($"{printed.Sha256}  {target}");
+            return (int)ExitCode.Ok;
         }
 
+        long kept = download.Resume ? FileClient.GetResumableBytes(target) : 0;
+        DownloadResult result = await fetch.ToFileAsync(target, cancellationToken);
         if (kept > 0 && result.ResumedBytes == 0)
         {
             Failure.Report($"Note: what was left of '{target}' did not fit, because it or the file was changed; all of it was fetched.");
         }
 
         recorded?.Finish();
-        Report(parsed.GetValue(Json), target, result);
+        if (parsed.GetValue(Json))
+        {
+            CommonOptions.WriteJson(FetchJson.From(result), JsonObjects.Default.FetchJson);
+        }
+        else
+        {
+            Report(result, target);
+            Console.Out.WriteLine($"{result.Sha256}  {target}");
+        }
+
         return (int)ExitCode.Ok;
+    }
+
+    private static void RefuseWithStandardOutput(ParseResult parsed, Option option, bool isSaid)
+    {
+        if (isSaid && parsed.GetResult(option) is not null)
+        {
+            throw new UsageException($"With '-o -' the file is all that standard output gets, and nothing is kept of it: leave {option.Name} out.");
+        }
+    }
+
+    private static long? ParseRate(ArgumentResult result)
+    {
+        string text = result.Tokens[0].Value;
+        if (!ByteSize.TryParseRate(text, out long rate))
+        {
+            result.AddError($"'{text}' is no rate; say bits, as 10Mbit/s, or bytes, as 2MiB/s");
+        }
+        else if (rate is < 1L << 10 or > 1L << 40)
+        {
+            result.AddError($"--limit-rate is 1KiB/s to 1TiB/s, and '{text}' is not");
+        }
+
+        return rate;
     }
 
     private static KwikClientOptions ConnectOptions(ParseResult parsed, EndPoint primary)
@@ -178,6 +227,9 @@ internal static class GetCommand
             TrustedRoots = roots,
             AcceptAnyPrimary = insecure,
             MaxPaths = parsed.GetValue(MaxPaths),
+            Aggregation = parsed.GetValue(LimitRate) is { } rate
+                ? new() { MaxPendingBytes = Math.Clamp(rate, SmallestWindow, new AggregatorOptions().MaxPendingBytes) }
+                : new(),
         };
     }
 
@@ -202,21 +254,15 @@ internal static class GetCommand
         return (primary, path);
     }
 
-    private static void Report(bool json, string target, DownloadResult result)
+    private static void Report(DownloadResult result, string target)
     {
-        if (json)
-        {
-            CommonOptions.WriteJson(FetchJson.From(result), JsonObjects.Default.FetchJson);
-            return;
-        }
-
         int sources = result.Sources.Count(source => source.Bytes > 0);
         long fetched = result.Bytes - result.ResumedBytes;
-        Console.Error.WriteLine(
-            $"{target}: {ByteSize.Format(fetched)} in {result.Elapsed.TotalSeconds:0.00} s from {sources} "
+        Console.Error.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{target}: {ByteSize.Format(fetched)} in {result.Elapsed.TotalSeconds:0.00} s from {sources} ")
             + $"{(sources == 1 ? "server" : "servers")}, {ByteSize.FormatRate(SourceJson.Rate(fetched, result.Elapsed))}"
             + (result.ResumedBytes > 0 ? $"; {ByteSize.Format(result.ResumedBytes)} were here already" : ""));
-        Console.Out.WriteLine($"{result.Sha256}  {target}");
     }
 
     private static T Usage<T>(Func<T> parse)
@@ -228,6 +274,35 @@ internal static class GetCommand
         catch (Exception e) when (e is ArgumentException or FormatException)
         {
             throw new UsageException(e.Message, e);
+        }
+    }
+
+    /// <summary>One fetch over a session of its own.</summary>
+    private sealed record Fetch(KwikClientOptions Connect, string Path, DownloadOptions Options, ProgressStyle Style)
+    {
+        /// <exception cref="UnfinishedException">It failed, and left something to go on with.</exception>
+        public async Task<DownloadResult> ToFileAsync(string target, CancellationToken cancellationToken)
+        {
+            try
+            {
+                return await RunAsync(
+                    (session, options) => FileClient.DownloadAsync(session, Path, target, options, cancellationToken), cancellationToken);
+            }
+            catch (Exception e) when (FileClient.GetResumableBytes(target) is > 0 and long bytes)
+            {
+                throw new UnfinishedException(e, bytes);
+            }
+        }
+
+        public Task<DownloadResult> ToStandardOutputAsync(CancellationToken cancellationToken) => RunAsync(
+            (session, options) => FileClient.DownloadAsync(session, Path, StandardStreams.Output, options, cancellationToken), cancellationToken);
+
+        private async Task<DownloadResult> RunAsync(
+            Func<ClientSession, DownloadOptions, Task<DownloadResult>> download, CancellationToken cancellationToken)
+        {
+            await using ClientSession session = await KwikClient.ConnectAsync(Connect, cancellationToken);
+            return await ProgressView.RunAsync(
+                Style, Path[(Path.LastIndexOf('/') + 1)..], progress => download(session, Options with { Progress = progress }));
         }
     }
 }

@@ -29,15 +29,35 @@ internal static class ProgressView
 {
     private static readonly TimeSpan LineInterval = TimeSpan.FromSeconds(1);
 
+    // A pause that people are told about.
+    private static readonly TimeSpan LongSilence = TimeSpan.FromSeconds(1);
+
+    // Below, the whole is left out: of 80 columns a bar would have few.
+    private const int WideEnough = 90;
+
     /// <summary>Runs a fetch with something to report progress to; null when nobody wants to see it.</summary>
+    /// <param name="style">How.</param>
+    /// <param name="title">What is fetched.</param>
+    /// <param name="fetch">Fetches it.</param>
+    /// <param name="remark">What is to be said of a server, beside its bar; null: nothing.</param>
     public static Task<DownloadResult> RunAsync(
-        ProgressStyle style, string title, Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch) => style switch
+        ProgressStyle style,
+        string title,
+        Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch,
+        Func<PathInfo, string?>? remark = null) => style switch
         {
             ProgressStyle.None => fetch(null),
             ProgressStyle.Json => fetch(new Lines(TimeSpan.Zero, WriteJson)),
-            ProgressStyle.Auto when !Console.IsErrorRedirected => RunWithBarsAsync(title, fetch),
+            _ when HasBars(style) => RunWithBarsAsync(title, fetch, remark ?? RemarkOnState),
             _ => fetch(new Lines(LineInterval, progress => WriteText(title, progress))),
         };
+
+    /// <summary>True when progress is drawn, and lines that somebody else prints would spoil it.</summary>
+    public static bool HasBars(ProgressStyle style) => style == ProgressStyle.Auto && Terminal.ErrorsTakeEscapes;
+
+    /// <summary>What there is to say of a server that does not send as it should; null: nothing.</summary>
+    public static string? RemarkOnState(PathInfo path) =>
+        path.State is PathState.Active or PathState.Degraded ? null : path.State.ToString().ToLowerInvariant();
 
     /// <summary>What a server is called in bars and tables.</summary>
     public static string NameOf(PathInfo path) =>
@@ -67,24 +87,25 @@ internal static class ProgressView
     private static string FormatRate(DownloadProgress progress) =>
         ByteSize.FormatRate(SourceJson.Rate(progress.Bytes - progress.ResumedBytes, progress.Elapsed));
 
-    private static string FormatRemaining(DownloadProgress progress) =>
-        progress.Remaining is { } remaining && progress.Bytes < progress.Length
-        ? string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(remaining.TotalSeconds):0} s left, ")
-        : "";
+    private static string FormatRemaining(DownloadProgress progress) => progress switch
+    {
+        { Silence: var silence } when silence >= LongSilence => $"no byte for {Math.Floor(silence.TotalSeconds):0} s, ",
+        { Remaining: { } remaining } when progress.Bytes < progress.Length => $"{ByteSize.FormatTime(remaining)} left, ",
+        _ => "",
+    };
 
     private static Task<DownloadResult> RunWithBarsAsync(
-        string title, Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch)
+        string title, Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch, Func<PathInfo, string?> remark)
     {
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+        IAnsiConsole console = Terminal.Errors();
         var states = new StateColumn();
+        bool isWide = console.Profile.Width >= WideEnough;
         return console.Progress()
             .Columns(
                 new TaskDescriptionColumn { Alignment = Justify.Left },
                 new ProgressBarColumn(),
-                new PercentageColumn(),
-                new DownloadedColumn(),
                 states)
-            .StartAsync(context => fetch(new Bars(context, states, title)));
+            .StartAsync(context => fetch(new Bars(context, states, title, isWide, remark)));
     }
 
     /// <summary>
@@ -97,18 +118,30 @@ internal static class ProgressView
         public void Set(ProgressTask task, string state) => _states[task.Id] = state;
 
         public override IRenderable Render(RenderOptions options, ProgressTask task, TimeSpan deltaTime) =>
-            new Text(_states.GetValueOrDefault(task.Id, ""));
+            new Markup(_states.GetValueOrDefault(task.Id, "")) { Overflow = Overflow.Ellipsis };
+
+        protected override bool NoWrap => true;
     }
 
     /// <summary>The whole file in one bar, and the share of each server in one below.</summary>
-    private sealed class Bars(ProgressContext context, StateColumn states, string title) : IProgress<DownloadProgress>
+    private sealed class Bars(ProgressContext context, StateColumn states, string title, bool isWide, Func<PathInfo, string?> remark)
+        : IProgress<DownloadProgress>
     {
         private readonly ProgressTask _whole = context.AddTask($"[bold]{Markup.Escape(title)}[/]");
         private readonly Dictionary<int, ProgressTask> _sources = [];
 
         public void Report(DownloadProgress progress)
         {
-            Show(_whole, progress.Bytes, progress.Length, $"{FormatRate(progress)}, {FormatRemaining(progress)}".TrimEnd(' ', ','));
+            string remaining = FormatRemaining(progress).TrimEnd(' ', ',');
+            string size = isWide && progress.Bytes < progress.Length
+                ? $"{ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.Length)}"
+                : ByteSize.Format(progress.Bytes);
+            Show(
+                _whole,
+                progress.Bytes,
+                progress.Length,
+                $"{size}, {FormatRate(progress)}"
+                + (remaining.Length == 0 ? "" : progress.Silence >= LongSilence ? $", [yellow]{remaining}[/]" : $", {remaining}"));
             foreach (DownloadSource source in progress.Sources)
             {
                 if (!_sources.TryGetValue(source.Path.Id, out ProgressTask? bar))
@@ -117,17 +150,21 @@ internal static class ProgressView
                     _sources.Add(source.Path.Id, bar);
                 }
 
-                bar.Description = source.Path.State is PathState.Active or PathState.Degraded
-                    ? NameOf(source.Path)
-                    : $"[red]{NameOf(source.Path)} {source.Path.State.ToString().ToLowerInvariant()}[/]";
-                Show(bar, source.Bytes, progress.Length, ByteSize.FormatRate(SourceJson.Rate(source.Bytes, progress.Elapsed)));
+                string? said = remark(source.Path);
+                bar.Description = said is null ? NameOf(source.Path) : $"[red]{NameOf(source.Path)}[/]";
+                Show(
+                    bar,
+                    source.Bytes,
+                    progress.Length,
+                    $"{ByteSize.Format(source.Bytes)}, {ByteSize.FormatRate(SourceJson.Rate(source.Bytes, progress.Elapsed))}"
+                    + (said is null ? "" : $", [red]{Markup.Escape(said)}[/]"));
             }
         }
 
         // An empty file is a full bar.
         private void Show(ProgressTask bar, long bytes, long length, string state)
         {
-            states.Set(bar, state);
+            states.Set(bar, string.Create(CultureInfo.InvariantCulture, $"{(length == 0 ? 100 : bytes * 100 / length),3} % {state}"));
             bar.MaxValue = Math.Max(1, length);
             bar.Value = length == 0 ? 1 : bytes;
         }

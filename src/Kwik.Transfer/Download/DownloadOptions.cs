@@ -1,3 +1,4 @@
+using Kwik.Data;
 using Kwik.Sessions;
 
 namespace Kwik.Transfer;
@@ -39,6 +40,13 @@ public sealed record DownloadOptions
     /// <summary>The longest time without a byte afterwards: 1 s to 1 day, default 30 s.</summary>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// Most bytes of the file that are taken in a second, from all servers together: 1 KiB to 1 TiB; null, the default: as many as
+    /// come. Servers are asked for more only as what they sent is taken, so that they send no more either, but for what may wait
+    /// ahead (<see cref="AggregatorOptions.MaxPendingBytes"/> of the session). Of several fetches over one session each has its own.
+    /// </summary>
+    public long? MaxBytesPerSecond { get; init; }
+
     /// <summary>The clock; default: the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
@@ -49,6 +57,11 @@ public sealed record DownloadOptions
         ThrowIfOutside(ProgressInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(ProgressInterval));
         ThrowIfOutside(OfferTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(OfferTimeout));
         ThrowIfOutside(StallTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(StallTimeout));
+        if (MaxBytesPerSecond is { } rate)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(rate, 1L << 10, nameof(MaxBytesPerSecond));
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(rate, 1L << 40, nameof(MaxBytesPerSecond));
+        }
     }
 
     private static void ThrowIfOutside(TimeSpan value, TimeSpan lowest, TimeSpan highest, string name)
@@ -67,6 +80,9 @@ public sealed record DownloadOptions
 public sealed record DownloadProgress(
     long Bytes, long Length, long ResumedBytes, TimeSpan Elapsed, IReadOnlyList<DownloadSource> Sources)
 {
+    /// <summary>How long no byte has come; zero while one is written, or waits for <see cref="DownloadOptions.MaxBytesPerSecond"/>.</summary>
+    public TimeSpan Silence { get; init; }
+
     /// <summary>
     /// When it will be whole, if it goes on as it did so far; null before something has arrived.
     /// </summary>

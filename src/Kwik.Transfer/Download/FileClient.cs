@@ -45,6 +45,37 @@ public static class FileClient
     }
 
     /// <summary>
+    /// Fetches a file over a public stream of the session, and writes its bytes, in order and checked, to a stream. What was written is
+    /// right, whatever ends the fetch; nothing is kept to go on from.
+    /// </summary>
+    /// <param name="session">Stays open, whatever happens.</param>
+    /// <param name="path">On the server, '/'-separated.</param>
+    /// <param name="destination">
+    /// Can be written; stays open, and is flushed at the end. A write that is pending when the fetch is given up is left behind.
+    /// </param>
+    /// <param name="options">Null: the defaults. What is about files does not matter here.</param>
+    /// <param name="cancellationToken">Gives the fetch up.</param>
+    /// <exception cref="TransferException">It failed; the error says why: Disk, if the destination did.</exception>
+    public static async Task<DownloadResult> DownloadAsync(
+        ClientSession session, string path, Stream destination, DownloadOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(destination);
+        options ??= new();
+        options.Validate();
+        try
+        {
+            await using KwikStream stream = await session.OpenStreamSync(cancellationToken);
+            return await new StreamDownload(session, stream, destination, options).RunAsync(path, cancellationToken);
+        }
+        catch (KwikException e)
+        {
+            throw TransferException.From(e, path);
+        }
+    }
+
+    /// <summary>
     /// What an earlier fetch has left of a target, bytes: what need not be fetched with <see cref="DownloadOptions.Resume"/>, if the
     /// server still has the same content. 0: nothing.
     /// </summary>

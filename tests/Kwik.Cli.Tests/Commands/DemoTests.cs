@@ -1,10 +1,11 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Kwik.Testing;
 
 namespace Kwik.Cli.Tests.Commands;
 
 /// <summary>The demo, small: three servers in three processes, behind links.</summary>
-public sealed class DemoTests : IDisposable
+public sealed partial class DemoTests : IDisposable
 {
     private readonly TemporaryDirectory _temp = new();
 
@@ -58,12 +59,49 @@ public sealed class DemoTests : IDisposable
         Assert.SkipUnless(File.Exists("/usr/bin/script"), "needs script(1), which makes a terminal");
 
         CommandResult result = await KwikProcess.RunInShellAsync(
-            _temp.Path, $"TMPDIR={_temp.Path} script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
+            _temp.Path, $"unset NO_COLOR; export TERM=xterm TMPDIR={_temp.Path}; script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
 
         result.AssertSuccess();
         Assert.Contains("secondary 2", result.Output, StringComparison.Ordinal);
         Assert.Contains("\u2501", result.Output, StringComparison.Ordinal);
         AssertNothingLeft();
+    }
+
+    [Theory]
+    [InlineData("NO_COLOR=1")]
+    [InlineData("TERM=dumb")]
+    public async Task Demo_OnATerminalThatWantsNone_SendsNoEscapeSequences(string variable)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "needs script(1), which makes a terminal");
+
+        CommandResult result = await KwikProcess.RunInShellAsync(
+            _temp.Path, $"unset NO_COLOR; export TERM=xterm TMPDIR={_temp.Path} {variable}; script -qec \"'$0' demo --size 2MiB\" /dev/null < /dev/null");
+
+        result.AssertSuccess();
+        Assert.Contains("one killed: ", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("\u001b", result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(60)]
+    [InlineData(80)]
+    [InlineData(120)]
+    public async Task Demo_TerminalOfAnyWidth_TellsTheKillAndFits(int columns)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "needs script(1), which makes a terminal");
+
+        CommandResult result = await KwikProcess.RunInShellAsync(
+            _temp.Path,
+            $"unset NO_COLOR; export TERM=xterm TMPDIR={_temp.Path}; script -qec \"stty cols {columns}; '$0' demo --size 16MiB\" /dev/null < /dev/null");
+
+        result.AssertSuccess();
+        Assert.Contains("killed at", result.Output, StringComparison.Ordinal);
+        string table = result.Output[result.Output.LastIndexOf("primary alone", StringComparison.Ordinal)..];
+        Assert.Equal(3, table.Split("equal").Length - 1);
+        Assert.All(
+            table.Split("\r\n").TakeWhile(line => !line.Contains("times as fast", StringComparison.Ordinal)),
+            line => Assert.InRange(Escape().Replace(line, "").Length, 0, columns));
+        Assert.Single(table.Split('\n'), line => line.Contains("secondary 2", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -111,6 +149,9 @@ public sealed class DemoTests : IDisposable
         (await KwikProcess.RunAsync(Start(options))).AssertFailure(2);
         AssertNothingLeft();
     }
+
+    [GeneratedRegex("\u001b\\[[?0-9;]*[A-Za-z]|\u001b=")]
+    private static partial Regex Escape();
 
     private KwikProcess Start(params string[] options) => KwikProcess.Start(_temp.Path, ["demo", .. options], ("TMPDIR", _temp.Path));
 

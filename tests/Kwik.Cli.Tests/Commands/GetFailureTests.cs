@@ -102,8 +102,11 @@ public sealed class GetFailureTests : IAsyncLifetime
         Assert.Empty(_here.Entries);
     }
 
-    [Fact]
-    public async Task Get_DiskIsFull_Is9()
+    // Where the whole file does not fit, before the first byte; and where others take the room meanwhile.
+    [Theory]
+    [InlineData("")]
+    [InlineData("head -c 300000 /dev/zero > small/other; ")]
+    public async Task Get_DiskIsFull_Is9(string before)
     {
         Directory.CreateDirectory(_here["small"]);
         // A file system of 1 MiB, in a mount namespace of its own.
@@ -113,10 +116,24 @@ public sealed class GetFailureTests : IAsyncLifetime
 
         CommandResult result = await KwikProcess.RunInShellAsync(
             _here.Path,
-            $"{enter} \"$0\" get {Server.Url("a")} -o small/out --pin {Server.Pin} --progress none && exit 0 || "
-            + "{ code=$?; exit $code; }");
+            $"unshare -rm /bin/bash -c 'mount -t tmpfs -o size=1m none small; {before}"
+            + $"\"$0\" get {Server.Url("a")} -o small/out --pin {Server.Pin} --progress none; code=$?; rm -f small/other; ls small >&1; exit $code' \"$0\"");
 
         result.AssertFailure(9, "small/out");
+        Assert.Contains("room", result.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Get_ResultGoesToAFullDisk_Is9()
+    {
+        Directory.CreateDirectory(_here["small"]);
+        CommandResult result = await KwikProcess.RunInShellAsync(
+            _here.Path,
+            "unshare -rm /bin/bash -c 'mount -t tmpfs -o size=1m none small || exit 77; "
+            + $"\"$0\" get {Server.Url("a")} -o - --pin {Server.Pin} --progress none > small/out' \"$0\"");
+        Assert.SkipWhen(result.ExitCode is 77, "needs user namespaces (unshare -rm)");
+
+        result.AssertFailure(9, "Standard output cannot be written: No space left on device");
     }
 
     [Fact]
@@ -134,7 +151,6 @@ public sealed class GetFailureTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData]
     [InlineData("get")]
     [InlineData("nonsense")]
     [InlineData("get", "kwik://127.0.0.1:1/a", "--nonsense")]
