@@ -1,4 +1,3 @@
-using System.Net.Quic;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography;
@@ -78,7 +77,7 @@ internal static partial class Failure
             " Compare --pin with the pin that the server printed; without --pin, the system or --ca must trust its certificate.",
         { InnerException: SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse or SocketError.AddressNotAvailable } } =>
             " Something else may listen there: say --listen with another port, or port 0 for any.",
-        { Code: KwikError.PathLost, InnerException: SocketException or QuicException } =>
+        { Code: KwikError.PathLost, InnerException: not null } =>
             " Is the server running, and are address and port those that it printed?",
         _ => "",
     };

@@ -119,7 +119,7 @@ internal sealed class Stage : IAsyncDisposable
     private async Task<StagedServer> StartAsync(IEnumerable<string> arguments, LinkShape link, CancellationToken cancellationToken)
     {
         StagedServer server = await StagedServer.StartAsync(
-            ["serve", "--listen", "127.0.0.1:0", "--until-eof", .. arguments], link, cancellationToken);
+            ["serve", "--listen", "127.0.0.1:0", "--until-eof", "--shutdown-timeout", "0", .. arguments], link, cancellationToken);
         lock (_gate)
         {
             _servers.Add(server);

@@ -98,7 +98,7 @@ public sealed partial class HelpTests : IDisposable
     public void Document_JsonKeys_AreThoseThatThereAre()
     {
         HashSet<string> keys = [];
-        Collect(typeof(FetchJson), typeof(ProgressJson), typeof(DemoJson), typeof(ServeJson), typeof(DoctorJson), typeof(CertJson), typeof(KeyJson), typeof(AggregateJson), typeof(FailoverJson));
+        Collect(typeof(FetchJson), typeof(ProgressJson), typeof(DemoJson), typeof(ServeJson), typeof(DoctorJson), typeof(CertJson), typeof(KeyJson), typeof(AggregateJson), typeof(FailoverJson), typeof(RawJson), typeof(SingleJson), typeof(LatencyJson));
         string[] rows = [.. Document.Split('\n').Where(line => line.StartsWith("| `", StringComparison.Ordinal) && !line.StartsWith("| `-", StringComparison.Ordinal))];
 
         Assert.All(keys, key => Assert.Contains($"`{key}`", Document, StringComparison.Ordinal));

@@ -27,7 +27,7 @@ internal sealed class PeerPair : IAsyncDisposable
         ServerProcess server = await ServerProcess.StartAsync(
             file is null
                 ? ["bench", "server", kind.ToString()]
-                : ["serve", "--listen", "127.0.0.1:0", "--until-eof", "--root", file.Root, "--cache", "none"],
+                : ["serve", "--listen", "127.0.0.1:0", "--until-eof", "--shutdown-timeout", "0", "--root", file.Root, "--cache", "none"],
             cancellationToken);
         try
         {
