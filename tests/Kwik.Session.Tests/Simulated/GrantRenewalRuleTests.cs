@@ -53,7 +53,7 @@ public sealed class GrantRenewalRuleTests
             Run(async scene =>
             {
                 await scene.OfferAsync();
-            await scene.Primary.SendAsync(new ControlFrame { GrantRenewal = Cut(scene.Renewal((_, _) => { }), cut) });
+                await scene.Primary.SendAsync(new ControlFrame { GrantRenewal = Cut(scene.Renewal((_, _) => { }), cut) });
                 Assert.Equal(KwikError.MetadataProtocolViolation, await scene.Primary.EndAsync());
             });
         }
@@ -69,7 +69,7 @@ public sealed class GrantRenewalRuleTests
         await scene.AssertLivesAsync();
     });
 
-    /// <summary>The refusal and the new grant cross; the secondary is asked again, and once.</summary>
+    /// <summary>The refusal and the new grant cross; the secondary is asked again.</summary>
     [Theory]
     [SimulationSeeds]
     public void Renewal_ThatComesAfterTheRefusal_SecondaryServesOn(int seed) => Run(
@@ -85,6 +85,39 @@ public sealed class GrantRenewalRuleTests
             await reading;
         },
         seed);
+
+    /// <summary>The request that showed the grant may have been overtaken: who refuses one without it is shown it again, and then believed.</summary>
+    [Fact]
+    public void Refusal_OfARequestWithoutTheGrant_IsAskedAgainWithIt()
+    {
+        List<bool> showed = [];
+        DeliveryScene.Run(
+            1,
+            Content,
+            [
+                SceneServer.Nothing,
+                new(null, async rogue =>
+                {
+                    rogue.Content = Content;
+                    await rogue.ReceiveAsync(async request =>
+                    {
+                        showed.Add(!request.Grant.IsEmpty);
+                        // The first showed it, or the request for hashes before.
+                        if (showed.Count == 2 || (showed.Count > 2 && showed[^1]))
+                        {
+                            await rogue.SendAsync(new ControlFrame
+                            {
+                                RangeRefused = new RangeRefused { RequestId = request.RequestId, ErrorCode = (ulong)KwikError.AuthenticationFailed },
+                            });
+                        }
+                    });
+                }),
+            ],
+            async scene => Assert.Equal(KwikError.AuthenticationFailed, (await scene.ReadAsync())?.Code));
+
+        Assert.False(showed[1]);
+        Assert.Single(showed.Skip(2), shown => shown);
+    }
 
     /// <summary>As primaries do that know of no renewals.</summary>
     [Fact]
