@@ -1,6 +1,8 @@
 using Google.Protobuf;
 using Kwik.Data;
+using Kwik.Data.Wire;
 using Kwik.Streams;
+using ContentOffer = Kwik.Data.ContentOffer;
 using WireOffer = Kwik.Data.Wire.ContentOffer;
 
 namespace Kwik.Sessions;
@@ -54,18 +56,66 @@ public sealed partial class ClientSession
         WireOffer? offer;
         lock (_gate)
         {
+            offer = _earlyOffers.GetValueOrDefault(stream.Id);
+        }
+
+        if (offer is null)
+        {
+            return;
+        }
+
+        ByteString grant = offer.Grant;
+        Apply(stream, offer);
+        lock (_gate)
+        {
+            // Until now a renewal found it here.
             _earlyOffers.Remove(stream.Id, out offer);
         }
 
-        if (offer is not null)
+        if (offer is not null && offer.Grant != grant)
         {
-            Apply(stream, offer);
+            FindFetch(stream.Id)?.Renew(new HeldGrant(offer.Grant, _environment.Time));
         }
     }
 
+    /// <summary>The primary has signed anew that this client may have what it offered.</summary>
+    private void OnGrantRenewal(GrantRenewal renewal)
+    {
+        long streamId = (long)renewal.KwikStreamId;
+        KeyHash client = KeyHash.OfCertificate(_target.ClientCertificate);
+        bool isRight;
+        lock (_gate)
+        {
+            bool isOpen = _streams.TryFind(streamId, out KwikStream? stream, out _);
+            bool isEarly = _earlyOffers.TryGetValue(streamId, out WireOffer? early);
+            if (!isOpen && !isEarly)
+            {
+                // Closed meanwhile, perhaps long ago: the primary learns it, or knows by now.
+                return;
+            }
+
+            ContentOffer? offer = isEarly ? Read(early!) : stream!.Offer;
+            isRight = offer is not null && HeldGrant.Is(renewal.Grant, Id, client, offer);
+            if (isEarly && isRight)
+            {
+                early!.Grant = renewal.Grant;
+            }
+        }
+
+        if (!isRight)
+        {
+            throw Violation($"A renewed grant for stream {renewal.KwikStreamId} is none of what was offered.");
+        }
+
+        FindFetch(streamId)?.Renew(new HeldGrant(renewal.Grant, _environment.Time));
+    }
+
+    private static ContentOffer Read(WireOffer wire) =>
+        new(new ContentRoot(wire.Root.Span), (long)wire.Length, (int)wire.LeafSize);
+
     private void Apply(KwikStream stream, WireOffer wire)
     {
-        var offer = new ContentOffer(new ContentRoot(wire.Root.Span), (long)wire.Length, (int)wire.LeafSize);
+        ContentOffer offer = Read(wire);
         if (!stream.TryApplyOffer(offer))
         {
             // Not the session's end: the application of the primary made a mistake with one stream.
@@ -75,7 +125,7 @@ public sealed partial class ClientSession
 
         if (offer.Length > 0)
         {
-            Fetch(stream, offer, wire.Grant);
+            Fetch(stream, offer, new HeldGrant(wire.Grant, _environment.Time));
         }
         else if (offer.Root != EmptyRoot)
         {
@@ -105,7 +155,7 @@ public sealed partial class ClientSession
         Treat(Decide(path.Id, streamId, fault), path.Id, streamId, fault);
     }
 
-    private void Fetch(KwikStream stream, ContentOffer offer, ByteString grant)
+    private void Fetch(KwikStream stream, ContentOffer offer, HeldGrant grant)
     {
         var fetch = new ContentFetch(
             stream,

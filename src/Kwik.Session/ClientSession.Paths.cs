@@ -153,6 +153,9 @@ public sealed partial class ClientSession
                 case ControlFrame.BodyOneofCase.ContentOffer when path.Role == ServerRole.Primary:
                     OnOffer(frame.ContentOffer);
                     break;
+                case ControlFrame.BodyOneofCase.GrantRenewal when path.Role == ServerRole.Primary:
+                    OnGrantRenewal(frame.GrantRenewal);
+                    break;
                 case ControlFrame.BodyOneofCase.MappingUpdate when path.Role == ServerRole.Primary:
                     OnMappingUpdate(frame.MappingUpdate);
                     break;
@@ -161,7 +164,7 @@ public sealed partial class ClientSession
                     break;
                 case ControlFrame.BodyOneofCase.AddPath or ControlFrame.BodyOneofCase.RemovePath
                     or ControlFrame.BodyOneofCase.Token or ControlFrame.BodyOneofCase.ContentOffer
-                    or ControlFrame.BodyOneofCase.MappingUpdate:
+                    or ControlFrame.BodyOneofCase.GrantRenewal or ControlFrame.BodyOneofCase.MappingUpdate:
                     throw new KwikException(
                         KwikError.SecondaryStreamIsolation,
                         KwikErrorSide.Remote,

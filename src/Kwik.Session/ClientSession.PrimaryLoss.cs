@@ -36,6 +36,7 @@ public sealed partial class ClientSession
         foreach (ContentFetch fetch in fetches[true])
         {
             _streams.Find(fetch.StreamId)?.OnPathLost(_primary.Id, fault.Code);
+            fetch.EndRenewals();
             fetch.RemovePath(_primary.Id, new KwikException(KwikError.PathLost, fault.Side, fault.Message, fault, _primary.Id));
         }
 

@@ -16,13 +16,14 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     private readonly PublicStreams _streams;
     private readonly MessagePace _messagePace;
     private readonly Lock _gate = new();
-    private readonly Dictionary<long, ContentOffer> _offers = [];
+    private readonly OpenOffers _offers;
     private KwikException? _ended;
 
     internal PrimarySession(ServerLink link, Guid id, PrimaryKey signingKey)
         : base(link, id)
     {
         _signingKey = signingKey;
+        _offers = new OpenOffers(link.Environment.Time);
         _messagePace = new MessagePace(link.Environment.Time, link.Options.MessageRate);
         _paths = new AnnouncedPaths(link.Environment.Time, EventQueue);
         _streams = new PublicStreams(link.Connection, this, link.Options.Aggregation, link.Environment.Pool, new PendingBudget(link.Options.MaxPendingBytes), link.Options.MaxPublicStreams)
@@ -68,25 +69,15 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
         }
 
         Contents.Begin(stream.Id, offer.Root, asked: false);
-
-        byte[] root = offer.Root.ToByteArray();
-        var grant = new Grant
-        {
-            SessionId = ByteString.CopyFrom(Id.ToByteArray(bigEndian: true)),
-            ClientKey = ByteString.CopyFrom(ClientKey.Bytes),
-            Root = ByteString.CopyFrom(root),
-            Length = (ulong)offer.Length,
-            Expires = (Link.Environment.Time.GetUtcNow() + StatementVerifier.Lifetime).ToUnixTimeSeconds(),
-        };
         Link.Control.Send(new ControlFrame
         {
             ContentOffer = new WireOffer
             {
                 KwikStreamId = (ulong)stream.Id,
-                Root = grant.Root,
-                Length = grant.Length,
+                Root = ByteString.CopyFrom(offer.Root.ToByteArray()),
+                Length = (ulong)offer.Length,
                 LeafSize = (uint)offer.LeafSize,
-                Grant = ByteString.CopyFrom(_signingKey.Sign(new Statement { Grant = grant })),
+                Grant = SignGrant(offer),
             },
         });
         return ValueTask.CompletedTask;
@@ -109,12 +100,9 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
     private protected override bool Admits(ContentAccess access)
     {
-        lock (_gate)
-        {
-            return _offers.TryGetValue((long)access.StreamId, out ContentOffer? offer)
-                && offer.Root == access.Root
-                && access.End <= (ulong)offer.Length;
-        }
+        return _offers.Find((long)access.StreamId) is { } offer
+            && offer.Root == access.Root
+            && access.End <= (ulong)offer.Length;
     }
 
     private protected override KwikError Dispatch(StreamHeader header, ITransportStream stream)
@@ -134,7 +122,7 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
     }
 
     private protected override IEnumerable<Func<CancellationToken, Task>> Loops(Action ruleBroken) =>
-        [stopping => _streams.SweepPairsAsync(ruleBroken, stopping)];
+        [stopping => _streams.SweepPairsAsync(ruleBroken, stopping), stopping => _offers.RenewAsync(RenewGrant, stopping)];
 
     private protected override void OnControl(ControlFrame frame)
     {
@@ -152,9 +140,9 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
                 OnRangeLost(frame.RangeLost);
                 break;
             case ControlFrame.BodyOneofCase.StreamClosed:
+                _offers.Remove((long)frame.StreamClosed.KwikStreamId);
                 lock (_gate)
                 {
-                    _offers.Remove((long)frame.StreamClosed.KwikStreamId);
                     _grants.RemoveStream((long)frame.StreamClosed.KwikStreamId);
                 }
 
@@ -162,6 +150,23 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
                 break;
         }
     }
+
+    private void RenewGrant(long streamId, ContentOffer offer) => Link.Control.Send(new ControlFrame
+    {
+        GrantRenewal = new GrantRenewal { KwikStreamId = (ulong)streamId, Grant = SignGrant(offer) },
+    });
+
+    private ByteString SignGrant(ContentOffer offer) => ByteString.CopyFrom(_signingKey.Sign(new Statement
+    {
+        Grant = new Grant
+        {
+            SessionId = ByteString.CopyFrom(Id.ToByteArray(bigEndian: true)),
+            ClientKey = ByteString.CopyFrom(ClientKey.Bytes),
+            Root = ByteString.CopyFrom(offer.Root.ToByteArray()),
+            Length = (ulong)offer.Length,
+            Expires = (Link.Environment.Time.GetUtcNow() + StatementVerifier.Lifetime).ToUnixTimeSeconds(),
+        },
+    }));
 
     private protected override void OnEnding(KwikException reason)
     {

@@ -41,7 +41,7 @@ public sealed partial class SecondarySession : ServerSession
         if (!access.Grant.IsEmpty
             && _verifier.Grant(access.Grant.Span, Id.ToByteArray(bigEndian: true), ClientKey) is { } shown
             && content.Root == new ContentRoot(shown.Root.Span)
-            && (_grants.Count < MaxGrants || _grants.ContainsKey(content)))
+            && (_grants.TryGetValue(content, out Grant? known) ? shown.Expires >= known.Expires : _grants.Count < MaxGrants))
         {
             _grants[content] = shown;
         }

@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Kwik.Data;
 using Kwik.Data.Wire;
 using LeafHashes = Kwik.Data.LeafHashes;
@@ -21,8 +22,8 @@ internal sealed partial class ContentFetch
 
     private sealed class AskedHashes
     {
-        // Every answer is good, whoever gives it.
-        public Dictionary<long, int> Requests { get; } = [];
+        // Every answer is good, whoever gives it. With the number of the grant that was shown.
+        public Dictionary<long, (int PathId, int Shown)> Requests { get; } = [];
 
         public int LastPath { get; set; }
 
@@ -51,7 +52,8 @@ internal sealed partial class ContentFetch
         AskedHashes asked = _asked[firstLeaf];
         long requestId = _nextRequestId();
         TimeSpan patience = HashPatience * (1 << Math.Min(asked.Requests.Count, 10));
-        asked.Requests.Add(requestId, source.Path.Id);
+        ByteString grant = GrantLocked(source, out int shown);
+        asked.Requests.Add(requestId, (source.Path.Id, shown));
         asked.LastPath = source.Path.Id;
         asked.Due = now + (source.Path.RoundTrip * 3) + (patience < MaxHashPatience ? patience : MaxHashPatience);
         _proofsDue = _proofsDue < asked.Due ? _proofsDue : asked.Due;
@@ -63,7 +65,7 @@ internal sealed partial class ContentFetch
                 KwikStreamId = (ulong)_stream.Id,
                 Root = _root,
                 FirstLeaf = (ulong)firstLeaf,
-                Grant = GrantLocked(source),
+                Grant = grant,
             },
         };
     }
@@ -93,17 +95,17 @@ internal sealed partial class ContentFetch
         return again.Count == 0 ? null : () => again.ForEach(request => request.Source.Path.Control.Send(request.Frame, urgent: true));
     }
 
-    /// <summary>The piece that this request was for; null when nobody waits for it any more.</summary>
-    private long? TakeAsked(KwikPath path, long requestId)
+    /// <summary>The piece that this request was for, and the grant that it showed; null when nobody waits for it any more.</summary>
+    private (long FirstLeaf, int Shown)? TakeAsked(KwikPath path, long requestId)
     {
         lock (_gate)
         {
             foreach ((long piece, AskedHashes asked) in _asked)
             {
-                if (asked.Requests.TryGetValue(requestId, out int pathId) && pathId == path.Id)
+                if (asked.Requests.TryGetValue(requestId, out (int PathId, int Shown) request) && request.PathId == path.Id)
                 {
                     asked.Requests.Remove(requestId);
-                    return piece;
+                    return (piece, request.Shown);
                 }
             }
         }

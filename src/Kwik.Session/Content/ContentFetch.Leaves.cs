@@ -91,19 +91,14 @@ internal sealed partial class ContentFetch
     /// <summary>Hashes came, or the word that there are none. Those that nobody asked for are dropped.</summary>
     public void HashesArrived(KwikPath path, Data.Wire.LeafHashes frame)
     {
-        if (TakeAsked(path, (long)frame.RequestId) is not { } firstLeaf)
+        if (TakeAsked(path, (long)frame.RequestId) is not (long firstLeaf, int shown))
         {
             return;
         }
 
         if (frame.ErrorCode != 0)
         {
-            // One request too many is repeated when it is due.
-            if (QuicErrors.FromWire((long)frame.ErrorCode) is not KwikError.LimitExceeded and var error)
-            {
-                Refused(path.Id, error);
-            }
-
+            HashesRefused(path, shown, QuicErrors.FromWire((long)frame.ErrorCode));
             return;
         }
 
@@ -131,6 +126,19 @@ internal sealed partial class ContentFetch
         }
 
         Pump();
+    }
+
+    private void HashesRefused(KwikPath path, int shown, KwikError error)
+    {
+        // One request too many, and one without the right grant, are repeated when they are due.
+        if (error != KwikError.LimitExceeded && !(error == KwikError.AuthenticationFailed && MayAskAgain(path, shown)))
+        {
+            Refused(path.Id, error);
+        }
+        else
+        {
+            Pump();
+        }
     }
 
     /// <summary>Gives a leaf to the stream, or its author the blame. Takes the pieces. Not under the lock.</summary>

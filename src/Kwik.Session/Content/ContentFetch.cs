@@ -15,7 +15,6 @@ internal sealed partial class ContentFetch
     private readonly KwikStream _stream;
     private readonly ContentOffer _offer;
     private readonly ByteString _root;
-    private readonly ByteString _grant;
     private readonly StreamMappingManager _mappings;
     private readonly TimeProvider _time;
     private readonly SessionObserver _observer;
@@ -46,7 +45,7 @@ internal sealed partial class ContentFetch
     public ContentFetch(
         KwikStream stream,
         ContentOffer offer,
-        ByteString grant,
+        HeldGrant grant,
         long window,
         DeliveryOptions options,
         StreamMappingManager mappings,
@@ -96,12 +95,16 @@ internal sealed partial class ContentFetch
 
     private TimeSpan Now => _time.GetElapsedTime(_began);
 
-    // A path that is asked for this content; it has been shown the grant with the first request.
+    // A path that is asked for this content.
     private sealed class Source(KwikPath path)
     {
         public KwikPath Path => path;
 
-        public bool HasGrant { get; set; } = path.Role == ServerRole.Primary;
+        // The number of the grant that it was shown last; 0: it is to be shown one.
+        public int ShownGrant { get; set; }
+
+        // It refused the grant that is held. Asked nothing until there is another one, at the latest by then.
+        public TimeSpan? GrantDue { get; set; }
 
         public TimeSpan RoundTrip { get; set; } = path.RoundTrip;
     }
@@ -176,10 +179,6 @@ internal sealed partial class ContentFetch
         return true;
     }
 
-    /// <summary>A server said no to a request: it is not asked for this content again.</summary>
-    public void Refused(int pathId, KwikError error) => RemovePath(pathId, new KwikException(
-        error == KwikError.None ? KwikError.Internal : error, KwikErrorSide.Remote, $"Path {pathId} refused ({error}).", null, pathId));
-
     /// <summary>The stream is closed: nothing more is asked, and what is under way is stopped.</summary>
     public void End()
     {
@@ -245,9 +244,9 @@ internal sealed partial class ContentFetch
             TimeSpan now = Now;
             ListenLocked(now);
             _scheduler.InOrder = !_stream.Incoming.IsPositioned;
-            if (AskAgainLocked(now) is { } again)
+            if ((GiveUpWaitingLocked(now) ?? AskAgainLocked(now)) is { } first)
             {
-                return again;
+                return first;
             }
 
             while (_scheduler.TryNext(_stream.Incoming.TakenBytes, now, out DeliveryStep step, TakesRequests, _stream.Incoming.Reserve))
@@ -283,13 +282,18 @@ internal sealed partial class ContentFetch
             due = _proofsDue;
         }
 
+        foreach (Source source in _sources.Values)
+        {
+            due = due is null || source.GrantDue < due ? source.GrantDue ?? due : due;
+        }
+
         // In whole milliseconds, rounded up: a timer that fires early would be set again and again.
         TimeSpan wait = due is { } at ? TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling((at - now).TotalMilliseconds))) : Timeout.InfiniteTimeSpan;
         _wakeUp.Change(wait, Timeout.InfiniteTimeSpan);
     }
 
     // The path's lock is taken inside ours.
-    private bool TakesRequests(int source) => _sources[source].Path.TakesRequests;
+    private bool TakesRequests(int source) => _sources[source].GrantDue is null && _sources[source].Path.TakesRequests;
 
     /// <summary>What to do outside of the lock.</summary>
     private Action? DoLocked(DeliveryStep step, TimeSpan now)
@@ -328,7 +332,9 @@ internal sealed partial class ContentFetch
             return null;
         }
 
+        int shownBefore = source.ShownGrant;
         List<ControlFrame> frames = AskForHashesLocked(source, step, now);
+        ByteString grant = GrantLocked(source, out _);
         frames.Add(new ControlFrame
         {
             RangeRequest = new RangeRequest
@@ -338,22 +344,16 @@ internal sealed partial class ContentFetch
                 Root = _root,
                 Offset = (ulong)step.Offset,
                 Length = (ulong)(step.End - step.Offset),
-                Grant = GrantLocked(source),
+                Grant = grant,
                 Urgent = step.IsUrgent,
             },
         });
-        var answer = new RangeAnswer(this, source.Path, _stream, step);
+        // Also when it was in the request for hashes just before.
+        int shown = source.ShownGrant == shownBefore ? 0 : source.ShownGrant;
+        var answer = new RangeAnswer(this, source.Path, _stream, step, shown);
         _answers.Add(step.RequestId, answer);
         _mappings.Expect(answer.Mapping);
         return () => frames.ForEach(frame => source.Path.Control.Send(frame, urgent: step.IsUrgent));
-    }
-
-    /// <summary>To be sent along with a request: only the first one of a path shows it.</summary>
-    private ByteString GrantLocked(Source source)
-    {
-        ByteString shown = source.HasGrant ? ByteString.Empty : _grant;
-        source.HasGrant = true;
-        return shown;
     }
 
     /// <summary>What has come since the last time, also of frames that are not whole yet, and what is known of the paths.</summary>

@@ -24,10 +24,11 @@ internal sealed class RangeAnswer : IRangeReceiver
     private long _leafEnd;
     private long _next;
 
-    public RangeAnswer(ContentFetch fetch, KwikPath path, KwikStream stream, DeliveryStep step)
+    public RangeAnswer(ContentFetch fetch, KwikPath path, KwikStream stream, DeliveryStep step, int shownGrant)
     {
         _fetch = fetch;
         Path = path;
+        ShownGrant = shownGrant;
         Mapping = new StreamMapping(path.Id, step.RequestId, stream, step.Offset, step.End - step.Offset, this);
         BeginLeaf(step.Offset);
     }
@@ -37,6 +38,9 @@ internal sealed class RangeAnswer : IRangeReceiver
     public StreamMapping Mapping { get; }
 
     public long Id => Mapping.RequestId;
+
+    /// <summary>The number of the grant that went with the request; 0: none did.</summary>
+    public int ShownGrant { get; }
 
     /// <summary>Bytes that the scheduler has heard of. Under the fetch's lock.</summary>
     public long Reported { get; set; }

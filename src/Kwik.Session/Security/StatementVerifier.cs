@@ -16,6 +16,9 @@ internal sealed class StatementVerifier(IReadOnlyList<PrimaryPublicKey> trusted,
     /// <summary>How long a path token or a grant is valid.</summary>
     public static TimeSpan Lifetime { get; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>When the next one is made.</summary>
+    public static TimeSpan RenewAfter { get; } = Lifetime / 2;
+
     private long Now => time.GetUtcNow().ToUnixTimeSeconds();
 
     /// <summary>True when the token lets this client, on this session, connect to a server with this key, now.</summary>

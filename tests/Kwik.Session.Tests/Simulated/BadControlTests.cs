@@ -238,6 +238,7 @@ public sealed class BadControlTests
             new() { RemovePath = new RemovePath { PathId = 1 } },
             new() { Token = new Token { PathId = 1 } },
             new() { ContentOffer = new Data.Wire.ContentOffer { KwikStreamId = 1 } },
+            new() { GrantRenewal = new GrantRenewal { KwikStreamId = 1 } },
             new() { MappingUpdate = new StreamMappingUpdate { Operation = MappingOperation.MappingCreate, PathId = 1, Length = 1 } },
             new() { RawData = new RawData { PathId = 1, Data = ByteString.CopyFrom(1) } },
         ];

@@ -76,6 +76,7 @@ internal static class Corpus
         new() { RemovePath = new RemovePath { PathId = 1 } },
         new() { Token = new Token { PathId = 2, PathToken = AddPath(2, "10.9.9.9").AddPath.PathToken } },
         new() { ContentOffer = new Data.Wire.ContentOffer { KwikStreamId = (ulong)streamId, Root = Bytes(32), Length = 10_000, LeafSize = 65536 } },
+        new() { GrantRenewal = new GrantRenewal { KwikStreamId = 401, Grant = Bytes(100) } },
         new() { RangeRefused = new RangeRefused { RequestId = 1, ErrorCode = 11 } },
         new() { RawData = new RawData { PathId = 1, Id = 1, Data = Bytes(10) } },
         new() { RawDataRefused = new RawDataRefused { PathId = 1, Id = 1, ErrorCode = 3 } },
