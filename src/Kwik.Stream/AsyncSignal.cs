@@ -9,29 +9,18 @@ namespace Kwik.Streams;
 internal sealed class AsyncSignal : IValueTaskSource
 {
     private readonly Lock _gate = new();
-    private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<bool> _source;
     private CancellationTokenRegistration _registration;
     private bool _signalled;
     private bool _waiting;
 
-    /// <summary>Wakes the waiter, or the next one.</summary>
-    public void Set()
-    {
-        lock (_gate)
-        {
-            if (!_waiting)
-            {
-                _signalled = true;
-                return;
-            }
+    /// <summary>Wakes the waiter, or the next one, on another thread.</summary>
+    public void Set() => Set(here: false);
 
-            _waiting = false;
-        }
+    /// <summary>The same, and the waiter goes on on this thread, before this returns: for callers that have nothing else to do.</summary>
+    public void SetHere() => Set(here: true);
 
-        _source.SetResult(true);
-    }
-
-    /// <summary>Waits for <see cref="Set"/>. One waiter at a time.</summary>
+    /// <summary>Waits for <see cref="Set()"/>. One waiter at a time.</summary>
     /// <exception cref="InvalidOperationException">Somebody waits already.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the signal is still there for the next waiter.</exception>
     public ValueTask WaitAsync(CancellationToken cancellationToken)
@@ -79,6 +68,23 @@ internal sealed class AsyncSignal : IValueTaskSource
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
+    private void Set(bool here)
+    {
+        lock (_gate)
+        {
+            if (!_waiting)
+            {
+                _signalled = true;
+                return;
+            }
+
+            _waiting = false;
+        }
+
+        _source.RunContinuationsAsynchronously = !here;
+        _source.SetResult(true);
+    }
+
     private void Cancel(CancellationToken token)
     {
         lock (_gate)
@@ -91,6 +97,7 @@ internal sealed class AsyncSignal : IValueTaskSource
             _waiting = false;
         }
 
+        _source.RunContinuationsAsynchronously = true;
         _source.SetException(new OperationCanceledException(token));
     }
 }

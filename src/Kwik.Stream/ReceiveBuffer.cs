@@ -218,7 +218,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
 
         if (readable)
         {
-            _readable.Set();
+            TransportStep.Set(_readable);
         }
 
         Placed?.Invoke(source, start, offset - start);
@@ -258,7 +258,7 @@ internal sealed partial class ReceiveBuffer : IDisposable
         Placed?.Invoke(source, start, offset - start);
         if (readable)
         {
-            _readable.Set();
+            TransportStep.Set(_readable);
         }
 
         WakeOthers(freed);

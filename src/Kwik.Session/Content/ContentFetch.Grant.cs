@@ -61,6 +61,7 @@ internal sealed partial class ContentFetch
             return;
         }
 
+        _observer.RangeEnded(answer.Path, answer.Mapping, error);
         Refused(answer.Path.Id, error);
     }
 

@@ -71,13 +71,6 @@ internal sealed partial class ContentFetch
         }
     }
 
-    /// <summary>A server said no to a request.</summary>
-    public void Refused(RangeAnswer answer, KwikError error)
-    {
-        _observer.RangeEnded(answer.Path, answer.Mapping, error);
-        Refused(answer.Path.Id, error);
-    }
-
     /// <summary>No more will come of it, because we found a fault.</summary>
     public void Failed(RangeAnswer answer, bool elsewhere, KwikError error)
     {

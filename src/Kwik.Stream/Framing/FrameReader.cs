@@ -13,6 +13,7 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool, int b
     private const int LookAhead = 64;
 
     private readonly int _pieceSize = LeasePool.CapacityFor(bufferSize);
+    private readonly TransportStep _step = new();
     private readonly byte[] _ahead = new byte[VarInt.MaxSize + StreamFrame.MaxMetadataSize];
     private int _aheadStart;
     private int _aheadEnd;
@@ -155,7 +156,7 @@ internal sealed class FrameReader(ITransportStream stream, LeasePool pool, int b
     {
         try
         {
-            int read = await stream.ReadAsync(buffer);
+            int read = await _step.WaitFor(stream.ReadAsync(buffer));
             Interlocked.Add(ref _bytesRead, read);
             return read;
         }
