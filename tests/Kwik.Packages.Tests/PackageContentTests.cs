@@ -16,8 +16,8 @@ public sealed class PackageContentTests(PackageFeed feed)
         { "Kwik.Transfer", "Google.Protobuf, Kwik.Session, Microsoft.Extensions.Logging.Abstractions" },
         {
             "Kwik.Hosting",
-            "Google.Protobuf, Kwik.Session, Kwik.Transfer, Microsoft.Extensions.Hosting.Abstractions, "
-                + "Microsoft.Extensions.Logging.Abstractions, Microsoft.Extensions.Options"
+            "Google.Protobuf, Kwik.Session, Kwik.Transfer, Microsoft.Extensions.Diagnostics.HealthChecks, "
+                + "Microsoft.Extensions.Hosting"
         },
     };
 
