@@ -21,7 +21,7 @@ internal static class Interruption
 
     // timeout(1) and programs like it send a signal to the process and once more to its group: that is nobody's second thought.
     private static readonly TimeSpan SameSignal = TimeSpan.FromMilliseconds(300);
-    private static long _first;
+    private static long FirstAt;
 
     /// <summary>Cancelled by the first signal.</summary>
     public static CancellationToken Token => Asked.Token;
@@ -36,7 +36,7 @@ internal static class Interruption
     private static void OnSignal(PosixSignalContext context)
     {
         long now = TimeProvider.System.GetTimestamp();
-        long first = Interlocked.CompareExchange(ref _first, now, 0);
+        long first = Interlocked.CompareExchange(ref FirstAt, now, 0);
         bool isFirst = first == 0;
         // A terminal that is closed says so more than once.
         context.Cancel = isFirst || context.Signal == PosixSignal.SIGHUP || TimeProvider.System.GetElapsedTime(first, now) < SameSignal;

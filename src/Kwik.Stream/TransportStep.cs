@@ -16,10 +16,10 @@ namespace Kwik.Streams;
 internal sealed class TransportStep
 {
     [ThreadStatic]
-    private static bool t_running;
+    private static bool Running;
 
     [ThreadStatic]
-    private static AsyncSignal? t_left;
+    private static AsyncSignal? Left;
 
     private readonly Action _run;
     private Action? _continuation;
@@ -32,15 +32,15 @@ internal sealed class TransportStep
     /// <summary>Sets a signal: at the end of the step that this thread is in, or at once.</summary>
     public static void Set(AsyncSignal signal)
     {
-        if (t_running && t_left is null)
+        if (Running && Left is null)
         {
-            t_left = signal;
+            Left = signal;
             return;
         }
 
-        if (t_left == signal)
+        if (Left == signal)
         {
-            t_left = null;
+            Left = null;
         }
 
         signal.Set();
@@ -50,16 +50,16 @@ internal sealed class TransportStep
     {
         Action continuation = _continuation!;
         _continuation = null;
-        t_running = true;
+        Running = true;
         try
         {
             continuation();
         }
         finally
         {
-            t_running = false;
-            AsyncSignal? left = t_left;
-            t_left = null;
+            Running = false;
+            AsyncSignal? left = Left;
+            Left = null;
             left?.SetHere();
         }
     }
