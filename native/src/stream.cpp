@@ -52,6 +52,7 @@ abi::Status Stream::shutdown(std::uint32_t flags, std::uint64_t error) noexcept 
     } else if ((flags & abi::shutdown_abort_send) != 0) {
         // The cancelled sends too, before this call returns. .NET hands the exception of an aborted write over between its Abort and SEND_COMPLETE by two variables without
         // a fence: reported from the worker at the very moment in which Abort goes on, each may miss the other's, and the write then never ends (once in some 20,000).
+        const Reporting reporting(*this);
         outgoing_.cancel();
         report_completed_sends();
     }
@@ -59,6 +60,7 @@ abi::Status Stream::shutdown(std::uint32_t flags, std::uint64_t error) noexcept 
 }
 
 abi::Status Stream::send(std::span<const abi::Buffer> buffers, std::uint32_t flags, void* send_context) noexcept {
+    const Reporting reporting(*this);
     const SendBuffer::Posted posted = outgoing_.post(buffers, (flags & abi::send_fin) != 0, send_context, connection_->send_budget());
     if (posted == SendBuffer::Posted::closed) return connection_->ended_status_for_send();
     if (posted == SendBuffer::Posted::no_memory) return abi::out_of_memory;
@@ -331,6 +333,9 @@ void Stream::give_id_credit() noexcept {
 void Stream::report_end(const EndCause* cause) noexcept {
     if (ended_) return;
     ended_ = true;
+    // No callback comes after this one, also none that another thread is making from within StreamSend or StreamShutdown.
+    // Of a stream that the application closes it hears nothing more, and it may do so from within such a callback.
+    for (std::uint32_t others; !closed_.load(std::memory_order_acquire) && (others = reporting_.load()) != 0;) reporting_.wait(others);
     abi::StreamEvent event{};
     event.type = abi::StreamEvent::shutdown_complete;
     event.complete.connection_shutdown = cause != nullptr;

@@ -96,6 +96,24 @@ private:
     Stream(Connection& connection, std::uint32_t open_flags, bool local, abi::StreamCallback callback) noexcept;
     ~Stream() override = default;
 
+    // While a thread of the application may be in a callback that it makes itself.
+    class Reporting {
+    public:
+        explicit Reporting(Stream& stream) noexcept : stream_(stream) {
+            stream_.retain();
+            stream_.reporting_.fetch_add(1);
+        }
+        ~Reporting() {
+            if (stream_.reporting_.fetch_sub(1) == 1) stream_.reporting_.notify_all();
+            stream_.release();
+        }
+        Reporting(const Reporting&) = delete;
+        Reporting& operator=(const Reporting&) = delete;
+
+    private:
+        Stream& stream_;
+    };
+
     abi::Status indicate(abi::StreamEvent& event) noexcept;
     void apply_shutdown(std::uint32_t flags, std::uint64_t error) noexcept;
     void apply_close() noexcept;
@@ -119,6 +137,7 @@ private:
     std::atomic<std::int64_t> shown_id_{-1};
     std::uint32_t start_flags_ = 0;
     std::atomic<bool> start_called_{false};
+    std::atomic<std::uint32_t> reporting_{0};
     std::atomic<bool> send_posted_{false};    // An op_send is on its way.
     ReservedCommand send_place_, close_place_;
     std::atomic<bool> end_reported_{false};   // SHUTDOWN_COMPLETE was given to the application.
