@@ -17,7 +17,8 @@ public sealed class PackageContentTests(PackageFeed feed)
         {
             "Kwik.Hosting",
             "Google.Protobuf, Kwik.Session, Kwik.Transfer, Microsoft.Extensions.Diagnostics.HealthChecks, "
-                + "Microsoft.Extensions.Hosting"
+                + "Microsoft.Extensions.Hosting, Microsoft.Extensions.Hosting.Abstractions, Microsoft.Extensions.Logging.Abstractions, "
+                + "Microsoft.Extensions.Options"
         },
     };
 
