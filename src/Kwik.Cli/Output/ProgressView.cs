@@ -94,27 +94,18 @@ internal static class ProgressView
         _ => "",
     };
 
-    private static async Task<DownloadResult> RunWithBarsAsync(
+    private static Task<DownloadResult> RunWithBarsAsync(
         string title, Func<IProgress<DownloadProgress>?, Task<DownloadResult>> fetch, Func<PathInfo, string?> remark)
     {
         IAnsiConsole console = Terminal.Errors();
         var states = new StateColumn();
         bool isWide = console.Profile.Width >= WideEnough;
-        Task<DownloadResult>? fetching = null;
-        try
-        {
-            return await console.Progress()
-                .Columns(
-                    new TaskDescriptionColumn { Alignment = Justify.Left },
-                    new ProgressBarColumn(),
-                    states)
-                .StartAsync(context => fetching = fetch(new Bars(context, states, title, isWide, remark)));
-        }
-        catch (IOException) when (fetching is { IsFaulted: false })
-        {
-            // Of the terminal, which is gone: there is nobody to show it to, and the fetch goes on or ends as it is told.
-            return await fetching;
-        }
+        return console.Progress()
+            .Columns(
+                new TaskDescriptionColumn { Alignment = Justify.Left },
+                new ProgressBarColumn(),
+                states)
+            .StartAsync(context => fetch(new Bars(context, states, title, isWide, remark)));
     }
 
     /// <summary>
