@@ -81,7 +81,8 @@ abi::Status Stream::receive_set_enabled(bool enabled) noexcept {
 
 void Stream::close() noexcept {
     Worker& worker = connection_->worker();
-    const bool wait = !worker.is_current() && !end_reported_.load(std::memory_order_acquire);
+    // Not from within a callback that this thread makes itself: the worker may be waiting for the end of that.
+    const bool wait = !worker.is_current() && !end_reported_.load(std::memory_order_acquire) && reporting_.load() == 0;
     if (!wait) closed_.store(true, std::memory_order_release);
     auto self = Ref<Actor>::share(this);
     if (wait) worker.post_and_wait(std::move(self), {.op = op_close});
