@@ -1,9 +1,10 @@
 using System.Globalization;
+using Kwik.Data;
 
 namespace Kwik.Load;
 
 /// <summary>What the process holds: both ends of everything.</summary>
-/// <param name="Managed">Bytes of objects that somebody refers to.</param>
+/// <param name="Managed">Bytes of objects that somebody refers to, without what the pool of leases keeps for reuse, which its own limit bounds.</param>
 /// <param name="Resident">Bytes of the process in memory, the QUIC library's and free ones of the heaps included.</param>
 /// <param name="Handles">Open files and sockets; 0 where the system does not tell.</param>
 internal readonly record struct MemoryUse(long Managed, long Resident, int Handles)
@@ -44,6 +45,6 @@ internal readonly record struct MemoryUse(long Managed, long Resident, int Handl
         }
 
         const string OpenFiles = "/proc/self/fd";
-        return new(GC.GetTotalMemory(forceFullCollection: false), Now(), Directory.Exists(OpenFiles) ? Directory.GetFiles(OpenFiles).Length : 0);
+        return new(GC.GetTotalMemory(forceFullCollection: false) - LeasePool.Shared.RetainedBytes, Now(), Directory.Exists(OpenFiles) ? Directory.GetFiles(OpenFiles).Length : 0);
     }
 }

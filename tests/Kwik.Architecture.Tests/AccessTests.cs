@@ -9,7 +9,7 @@ public sealed class AccessTests
     // If file transfer, hosting or the command needs something, applications need it too: make it public.
     private static readonly string[] PublicApiOnly = ["Kwik.Transfer", "Kwik.Hosting", "Kwik.Cli", "kwik"];
 
-    private static readonly string[] Friends = ["Kwik.Stream", "Kwik.Session", "Kwik.Testing", "Kwik.Benchmarks"];
+    private static readonly string[] Friends = ["Kwik.Stream", "Kwik.Session", "Kwik.Testing", "Kwik.Benchmarks", "Kwik.Load"];
 
     [Fact]
     public void InternalsVisibleTo_InEveryProject_GoesToLayersBelowTransferAndToTests() => Violations.None(

@@ -44,6 +44,18 @@ internal sealed class LeasePool
         }
     }
 
+    /// <summary>Memory that is kept for reuse now, bytes, at most <see cref="MaxRetainedBytes"/>.</summary>
+    public long RetainedBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _retainedBytes;
+            }
+        }
+    }
+
     /// <summary>Size of the block that holds <paramref name="size"/> bytes.</summary>
     public static int CapacityFor(int size)
     {
