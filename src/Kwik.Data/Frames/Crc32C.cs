@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 
 namespace Kwik.Data;
 
-/// <summary>CRC-32C (Castagnoli) of a payload, with the processor's instruction where there is one.</summary>
+/// <summary>CRC-32C (Castagnoli) of a payload, with the processor's instructions where there are any.</summary>
 internal static class Crc32C
 {
     // The instruction takes three cycles, of which the next one waits for all; but one can begin in each cycle. So three runs
@@ -19,6 +19,19 @@ internal static class Crc32C
 
     /// <summary>Continues a running value: start with ~0, invert at the end.</summary>
     public static uint Append(uint crc, ReadOnlySpan<byte> data)
+    {
+        if (Crc32CFolding.IsSupported && data.Length >= Crc32CFolding.StepSize)
+        {
+            int folded = data.Length - (data.Length % Crc32CFolding.StepSize);
+            crc = Crc32CFolding.Append(crc, data[..folded]);
+            data = data[folded..];
+        }
+
+        return AppendInRuns(crc, data);
+    }
+
+    /// <summary>The same on any processor.</summary>
+    internal static uint AppendInRuns(uint crc, ReadOnlySpan<byte> data)
     {
         ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(data);
         data = data[(words.Length * sizeof(ulong))..];

@@ -26,17 +26,24 @@ public sealed class Crc32CTests
             Assert.Equal(Defined(bytes), Crc32C.Compute(bytes));
         });
 
-    // Around 3 KiB, which is summed in three runs, its multiples, and the largest payload that we write.
+    // Around 256 bytes, which are one step where products are used, around 3 KiB, which is summed in three runs elsewhere, their
+    // multiples, and the largest payload that we write.
     [Theory]
+    [InlineData(255)]
+    [InlineData(256)]
+    [InlineData(257)]
+    [InlineData(511)]
+    [InlineData(512)]
     [InlineData(3 * 1024 - 1)]
     [InlineData(3 * 1024)]
     [InlineData(3 * 1024 + 1)]
     [InlineData(6 * 1024 + 1031)]
     [InlineData(64 * 1024)]
-    public void Compute_LongerThanThreeRuns_IsTheBitwiseDefinition(int length)
+    public void Compute_OfLongData_IsTheBitwiseDefinition(int length)
     {
         byte[] bytes = Values.Bytes(seed: length, length);
         Assert.Equal(Defined(bytes), Crc32C.Compute(bytes));
+        Assert.Equal(Defined(bytes), ~Crc32C.AppendInRuns(~0u, bytes));
         // Where memory of the same payload may begin.
         Assert.Equal(Defined(bytes.AsSpan(12)), Crc32C.Compute(bytes.AsSpan(12)));
     }
@@ -44,8 +51,8 @@ public sealed class Crc32CTests
     [Fact]
     public void Append_InPiecesOfAnySize_IsComputeOfTheWhole()
     {
-        byte[] bytes = Values.Bytes(seed: 1, length: 300);
-        Property.HoldsForLists(Gen.Choose(0, 40), maxLength: 20, cuts =>
+        byte[] bytes = Values.Bytes(seed: 1, length: 3000);
+        Property.HoldsForLists(Gen.Choose(0, 600), maxLength: 20, cuts =>
         {
             uint crc = ~0u;
             ReadOnlySpan<byte> rest = bytes;
