@@ -1,4 +1,4 @@
-// The memory of bulk data: 64 KiB chunks that are used again instead of returned to malloc, because page faults on fresh memory cost more than the copy into it.
+// The memory of bulk data: chunks of a little more than 64 KiB, so that a send of 64 KiB with a few bytes before it has one; they are used again instead of returned to malloc, because page faults on fresh memory cost more than the copy into it.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace kwik {
 // A piece of memory. Sizes up to BufferPool::chunk_size / 2 come from malloc, exactly; larger ones are pooled.
 class BufferPool {
 public:
-    static constexpr std::size_t chunk_size = 64 * 1024;
+    static constexpr std::size_t chunk_size = 64 * 1024 + 512;
     static constexpr std::size_t max_idle_chunks = 256;  // 16 MiB: what the pool keeps at most while nobody uses it.
 
     struct Return { std::size_t capacity = 0; void operator()(std::uint8_t* memory) const noexcept; };

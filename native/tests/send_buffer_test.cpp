@@ -79,6 +79,22 @@ TEST(SendBuffer, Post_AboveTheBudget_IsCopiedAsAcknowledgementsMakeRoomAndComple
     EXPECT_EQ(buffer.held_bytes(), 0u);
 }
 
+// An application that sends 64 KiB with a few bytes of its own before them waits for no second acknowledgement.
+TEST(SendBuffer, Refill_OfASendOf64KiBAndItsHead_CompletesItAtOnce) {
+    SendBuffer buffer;
+    std::string before(budget, 'a'), text(64 * 1024 + 64, 'b'), out;
+    int context;
+    ASSERT_EQ(post(buffer, before), Posted::complete);
+    ASSERT_EQ(post(buffer, text, false, &context), Posted::outstanding);
+    std::vector<void*> completed;
+    refill(buffer, completed);
+    EXPECT_TRUE(completed.empty());
+    take(buffer, budget, out);
+    buffer.acknowledged(1400);
+    refill(buffer, completed);
+    EXPECT_EQ(completed, std::vector<void*>{&context});
+}
+
 TEST(SendBuffer, Post_BehindAnOutstandingOne_KeepsTheOrder) {
     SendBuffer buffer;
     std::string large(600'000, 'L'), small = "small";
