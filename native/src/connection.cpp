@@ -65,7 +65,7 @@ void Connection::shutdown(std::uint32_t flags, std::uint64_t error) noexcept {
 }
 
 void Connection::close() noexcept {
-    const bool wait = !worker_.is_current() && !end_reported_.load(std::memory_order_acquire);
+    const bool wait = !Stream::is_reporting() && !worker_.is_current() && !end_reported_.load(std::memory_order_acquire);
     if (!wait) closed_.store(true, std::memory_order_release);
     auto self = Ref<Actor>::share(this);
     if (wait) worker_.post_and_wait(std::move(self), {.op = op_close});

@@ -81,14 +81,18 @@ abi::Status Stream::receive_set_enabled(bool enabled) noexcept {
 
 void Stream::close() noexcept {
     Worker& worker = connection_->worker();
-    // Not from within a callback that this thread makes itself: the worker may be waiting for the end of that.
-    const bool wait = !worker.is_current() && !end_reported_.load(std::memory_order_acquire) && reporting_.load() == 0;
+    const bool wait = !is_reporting() && !worker.is_current() && !end_reported_.load(std::memory_order_acquire);
     if (!wait) closed_.store(true, std::memory_order_release);
     auto self = Ref<Actor>::share(this);
     if (wait) worker.post_and_wait(std::move(self), {.op = op_close});
     else worker.post(close_place_, std::move(self), {.op = op_close});
     closed_.store(true, std::memory_order_release);
+    if (!is_reporting()) await_reports();
     release();
+}
+
+void Stream::await_reports() noexcept {
+    for (std::uint32_t others; (others = reporting_.load()) != 0;) reporting_.wait(others);
 }
 
 bool Stream::get_id(std::uint64_t& out) const noexcept {
@@ -335,8 +339,7 @@ void Stream::report_end(const EndCause* cause) noexcept {
     if (ended_) return;
     ended_ = true;
     // No callback comes after this one, also none that another thread is making from within StreamSend or StreamShutdown.
-    // Of a stream that the application closes it hears nothing more, and it may do so from within such a callback.
-    for (std::uint32_t others; !closed_.load(std::memory_order_acquire) && (others = reporting_.load()) != 0;) reporting_.wait(others);
+    await_reports();
     abi::StreamEvent event{};
     event.type = abi::StreamEvent::shutdown_complete;
     event.complete.connection_shutdown = cause != nullptr;

@@ -42,8 +42,11 @@ public:
     abi::Status shutdown(std::uint32_t flags, std::uint64_t error) noexcept;  // PENDING; INVALID_PARAMETER; OUT_OF_MEMORY.
     abi::Status send(std::span<const abi::Buffer> buffers, std::uint32_t flags, void* send_context) noexcept;  // PENDING; INVALID_STATE or ABORTED after the end; OUT_OF_MEMORY.
     abi::Status receive_set_enabled(bool enabled) noexcept;  // SUCCESS; OUT_OF_MEMORY.
-    // Gives back the application's reference. After it returns there is no callback. It waits for the worker unless the stream's end was reported or this is the worker.
+    // Gives back the application's reference. After it returns there is no callback. It waits for the worker unless the stream's end was reported or this is the worker, and for other threads
+    // that are in a callback of their own. Only within such a callback it waits for nobody, because they may wait for that one: then one that runs already may outlast it.
     void close() noexcept;
+    // The calling thread is in a callback that it makes itself, from within StreamSend or StreamShutdown.
+    static bool is_reporting() noexcept { return Reporting::depth > 0; }
     void set_callback(abi::StreamCallback callback, void* new_context) noexcept { callback_ = callback; context = new_context; }
     bool get_id(std::uint64_t& out) const noexcept;  // False before the id is known.
 
@@ -96,24 +99,29 @@ private:
     Stream(Connection& connection, std::uint32_t open_flags, bool local, abi::StreamCallback callback) noexcept;
     ~Stream() override = default;
 
-    // While a thread of the application may be in a callback that it makes itself.
+    // While a thread may be in a callback that it makes itself.
     class Reporting {
     public:
         explicit Reporting(Stream& stream) noexcept : stream_(stream) {
+            ++depth;
             stream_.retain();
             stream_.reporting_.fetch_add(1);
         }
         ~Reporting() {
+            --depth;
             if (stream_.reporting_.fetch_sub(1) == 1) stream_.reporting_.notify_all();
             stream_.release();
         }
         Reporting(const Reporting&) = delete;
         Reporting& operator=(const Reporting&) = delete;
 
+        static inline thread_local unsigned depth = 0;  // Of this thread, for all streams: such a callback may send on another one.
+
     private:
         Stream& stream_;
     };
 
+    void await_reports() noexcept;  // Until no other thread is Reporting.
     abi::Status indicate(abi::StreamEvent& event) noexcept;
     void apply_shutdown(std::uint32_t flags, std::uint64_t error) noexcept;
     void apply_close() noexcept;

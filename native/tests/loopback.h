@@ -75,7 +75,12 @@ struct StreamRecord : Watched {
         return until([&] { return seen(type); });
     }
 
-    static abi::Status callback(void*, void* context, abi::StreamEvent* event) { return static_cast<StreamRecord*>(context)->record(*event); }
+    static abi::Status callback(void*, void* context, abi::StreamEvent* event) {
+        auto& self = *static_cast<StreamRecord*>(context);
+        const abi::Status status = self.record(*event);
+        self.then(*event);
+        return status;
+    }
     abi::Status record(abi::StreamEvent& event) {
         std::lock_guard lock(mutex);
         EXPECT_FALSE(closed) << "callback after StreamClose";
@@ -114,6 +119,7 @@ struct StreamRecord : Watched {
     int receives = 0;
     std::uint64_t limit = UINT64_MAX;        // Bytes taken per RECEIVE ...
     abi::Status when_partial = abi::success; // ... and the answer to it.
+    std::function<void(const abi::StreamEvent&)> then = [](const abi::StreamEvent&) {};  // Still in the callback, without the mutex.
     int completed_sends = 0, canceled_sends = 0;
     std::uint64_t send_error = 0, receive_error = 0;
     std::uint8_t graceful = 0;

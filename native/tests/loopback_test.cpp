@@ -2,6 +2,7 @@
 #include "loopback.h"
 
 #include <cstring>
+#include <future>
 #include <thread>
 
 namespace kwik::test {
@@ -357,6 +358,93 @@ TEST_F(Loopback, Close_WithoutShutdownFromManyThreads_NeverCallsBackAfterwards) 
         });
     }
     for (std::thread& thread : threads) thread.join();
+}
+
+// A callback that is held until a StreamClose of another thread has returned, which must not happen before the callback ends; so, for long enough to see it if it did.
+class HeldCallback {
+public:
+    void hold() {
+        entered_.set_value();
+        EXPECT_EQ(closed_.get_future().wait_for(std::chrono::milliseconds{200}), std::future_status::timeout) << "StreamClose returned while a callback ran";
+    }
+    void close(StreamRecord& stream) {
+        ASSERT_EQ(entered_.get_future().wait_for(patience), std::future_status::ready);
+        stream.close();
+        closed_.set_value();
+    }
+
+private:
+    std::promise<void> entered_, closed_;
+};
+
+TEST_F(Loopback, Close_WhileTheWorkerIsInACallbackOfItsOwnSend_WaitsForIt) {
+    Server server(api);
+    HeldCallback held;
+    std::string answer = "answer", question = "question";
+    server.prepare = [&](StreamRecord& peer) {
+        peer.then = [&](const S& event) {
+            if (event.type == S::receive) {
+                EXPECT_EQ(peer.send(answer, false), abi::pending);
+            } else if (event.type == S::send_complete) {
+                held.hold();
+            }
+        };
+    };
+    Client client(api);
+    client.connect(server.port);
+    StreamRecord stream(api);
+    stream.open(client.handle, false);
+    ASSERT_EQ(stream.start(), abi::pending);
+    ASSERT_EQ(stream.send(question, false), abi::pending);
+    held.close(*server.accept()->accept());
+}
+
+TEST_F(Loopback, Close_WhileAnotherThreadIsInACallbackOfItsSend_WaitsForIt) {
+    Server server(api);
+    Client client(api);
+    client.connect(server.port);
+    StreamRecord stream(api);
+    stream.open(client.handle, true);
+    ASSERT_EQ(stream.start(), abi::pending);
+    HeldCallback held;
+    stream.then = [&](const S& event) {
+        if (event.type == S::send_complete) held.hold();
+    };
+    std::string text = "text";
+    std::thread sender([&, handle = stream.handle] {
+        const abi::Buffer buffer = buffer_of(text);
+        EXPECT_EQ(api->stream_send(handle, &buffer, 1, 0u, nullptr), abi::pending);
+    });
+    held.close(stream);
+    sender.join();
+}
+
+// The worker reports the end of the sending stream, and waits for the callback. So what is closed in there must not wait for the worker.
+TEST_F(Loopback, Close_WithinACallbackOfItsOwnThread_WaitsForNobody) {
+    Server server(api);
+    Client client(api);
+    client.connect(server.port);
+    ConnectionRecord& accepted = *server.accept();
+    ASSERT_TRUE(accepted.wait(C::connected));
+    StreamRecord sending(api), other(api);
+    for (StreamRecord* stream : {&sending, &other}) {
+        stream->open(client.handle, true);
+        ASSERT_EQ(stream->start(), abi::pending);
+        ASSERT_TRUE(stream->wait(S::start_complete));
+    }
+    bool closed = false;
+    sending.then = [&](const S& event) {
+        if (event.type != S::send_complete) return;
+        api->connection_shutdown(accepted.handle, 0, 7);
+        EXPECT_TRUE(client.wait(C::shutdown_by_peer));
+        api->stream_close(std::exchange(other.handle, nullptr));
+        api->stream_close(std::exchange(sending.handle, nullptr));
+        api->connection_close(std::exchange(client.handle, nullptr));
+        closed = true;
+    };
+    std::string text = "text";
+    ASSERT_EQ(sending.send(text, false), abi::pending);
+    EXPECT_TRUE(closed);
 }
 
 }  // namespace
