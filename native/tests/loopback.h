@@ -119,7 +119,7 @@ struct StreamRecord : Watched {
     int receives = 0;
     std::uint64_t limit = UINT64_MAX;        // Bytes taken per RECEIVE ...
     abi::Status when_partial = abi::success; // ... and the answer to it.
-    std::function<void(const abi::StreamEvent&)> then = [](const abi::StreamEvent&) {};  // Still in the callback, without the mutex.
+    std::function<void(const abi::StreamEvent&)> then = [](const abi::StreamEvent&) {};  // Still in the callback, without the mutex. Set before the start.
     int completed_sends = 0, canceled_sends = 0;
     std::uint64_t send_error = 0, receive_error = 0;
     std::uint8_t graceful = 0;

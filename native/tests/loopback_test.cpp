@@ -403,13 +403,13 @@ TEST_F(Loopback, Close_WhileAnotherThreadIsInACallbackOfItsSend_WaitsForIt) {
     Server server(api);
     Client client(api);
     client.connect(server.port);
-    StreamRecord stream(api);
-    stream.open(client.handle, true);
-    ASSERT_EQ(stream.start(), abi::pending);
     HeldCallback held;
+    StreamRecord stream(api);
     stream.then = [&](const S& event) {
         if (event.type == S::send_complete) held.hold();
     };
+    stream.open(client.handle, true);
+    ASSERT_EQ(stream.start(), abi::pending);
     std::string text = "text";
     std::thread sender([&, handle = stream.handle] {
         const abi::Buffer buffer = buffer_of(text);
@@ -427,11 +427,6 @@ TEST_F(Loopback, Close_WithinACallbackOfItsOwnThread_WaitsForNobody) {
     ConnectionRecord& accepted = *server.accept();
     ASSERT_TRUE(accepted.wait(C::connected));
     StreamRecord sending(api), other(api);
-    for (StreamRecord* stream : {&sending, &other}) {
-        stream->open(client.handle, true);
-        ASSERT_EQ(stream->start(), abi::pending);
-        ASSERT_TRUE(stream->wait(S::start_complete));
-    }
     bool closed = false;
     sending.then = [&](const S& event) {
         if (event.type != S::send_complete) return;
@@ -442,6 +437,11 @@ TEST_F(Loopback, Close_WithinACallbackOfItsOwnThread_WaitsForNobody) {
         api->connection_close(std::exchange(client.handle, nullptr));
         closed = true;
     };
+    for (StreamRecord* stream : {&sending, &other}) {
+        stream->open(client.handle, true);
+        ASSERT_EQ(stream->start(), abi::pending);
+        ASSERT_TRUE(stream->wait(S::start_complete));
+    }
     std::string text = "text";
     ASSERT_EQ(sending.send(text, false), abi::pending);
     EXPECT_TRUE(closed);
