@@ -66,6 +66,15 @@ public abstract class KwikServerOptions
     public int MaxRangeRequests { get; set; } = Defaults.MaxRangeRequests;
 
     /// <summary>
+    /// Where each session is recorded in a qlog of its own, outside <see cref="Root"/>; made when it is not there, and never tidied up. Null
+    /// or empty, the default: none. See <see cref="QlogOptions"/>.
+    /// </summary>
+    public string? QlogDirectory { get; set; }
+
+    /// <summary>Bytes of one qlog: 64 KiB to 16 GiB, default 64 MiB.</summary>
+    public long MaxQlogBytes { get; set; } = new QlogOptions().MaxBytes;
+
+    /// <summary>
     /// How long transfers that run may go on when the host stops: 0 to 1 h, default 30 s. Nothing new is begun meanwhile; then
     /// every session is closed, and its client told why. The host's own <c>HostOptions.ShutdownTimeout</c> grows by
     /// this time. Whoever stops the process has to wait longer than both: 60 s and more by default.

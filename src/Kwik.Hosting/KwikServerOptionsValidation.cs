@@ -91,6 +91,7 @@ internal sealed class KwikServerOptionsValidation : IValidateOptions<KwikPrimary
         faults.Range(options.MaxFileBytes ?? 0, 0, long.MaxValue, nameof(options.MaxFileBytes));
         faults.Range(options.MaxCacheBytes, MiB, MiB * MiB);
         faults.Range(options.MaxTreeMemory, MiB, 64 * 1024 * MiB);
+        faults.Range(options.MaxQlogBytes, MiB / 16, 16 * 1024 * MiB);
         for (int i = 0; i < options.AllowedExtensions.Count; i++)
         {
             string extension = options.AllowedExtensions[i];
@@ -110,7 +111,24 @@ internal sealed class KwikServerOptionsValidation : IValidateOptions<KwikPrimary
         {
             faults.Try(nameof(options.Root), () => _ = Directory.EnumerateFileSystemEntries(options.Root).Any());
             faults.Try(nameof(options.CacheDirectory), () => FileCatalog.Open(options.Root, KwikService.CatalogOptions(options)));
+            if (!string.IsNullOrEmpty(options.QlogDirectory))
+            {
+                faults.Try(nameof(options.QlogDirectory), () => PrepareQlogs(options.QlogDirectory, options.Root));
+            }
         }
+    }
+
+    // A session whose record cannot be written goes on without, so what an operator asked for is tried before there is any.
+    private static void PrepareQlogs(string directory, string root)
+    {
+        if (FileCatalog.Open(root, new() { CacheDirectory = null }).Covers(directory))
+        {
+            throw new ArgumentException($"The qlog directory '{directory}' lies in '{root}', whose files are served; name another.");
+        }
+
+        Directory.CreateDirectory(directory);
+        using FileStream probe = new(
+            Path.Combine(directory, Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
     }
 
     /// <summary>What is wrong, each with the key that it is wrong with.</summary>

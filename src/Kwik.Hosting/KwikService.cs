@@ -80,6 +80,8 @@ public abstract class KwikService : BackgroundService
                 MaxRangeRequests = _options.MaxRangeRequests,
                 // Clients write requests of 4 KiB, and nothing else.
                 MaxPendingBytes = 1024 * 1024,
+                Qlog = string.IsNullOrEmpty(_options.QlogDirectory)
+                    ? null : new() { Directory = _options.QlogDirectory, MaxBytes = _options.MaxQlogBytes },
                 LoggerFactory = _loggerFactory,
             }),
             cancellationToken);

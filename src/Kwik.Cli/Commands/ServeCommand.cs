@@ -91,6 +91,11 @@ internal static class ServeCommand
         Description = "A line on standard error for each transfer, at its end.",
     };
 
+    private static readonly Option<string?> Qlog = new("--qlog")
+    {
+        Description = "Directory, outside the one that is served, for a record of each session, which 'kwik report' reads.",
+    };
+
     private static readonly Option<bool> UntilEndOfInput = new("--until-eof")
     {
         Description = "Stop when standard input ends; for programs that start servers.",
@@ -104,7 +109,7 @@ internal static class ServeCommand
         var command = new Command(Name, "Serve the files of a directory.")
         {
             Role, Listen, Root, Cache, Certificate, Key, Secondary, SigningKey, Trust, MaxFileSize, AllowExtension, MaxTransfers,
-            MaxSessions, ShutdownTimeout, AccessLog, UntilEndOfInput, Verbose, Json,
+            MaxSessions, ShutdownTimeout, AccessLog, Qlog, UntilEndOfInput, Verbose, Json,
         };
         command.SetAction(RunAsync);
         return command;
@@ -206,6 +211,7 @@ internal static class ServeCommand
         AddAll(options.AllowedExtensions, parsed.GetValue(AllowExtension));
         options.MaxSessions = parsed.GetValue(MaxSessions) ?? options.MaxSessions;
         options.ShutdownTimeout = parsed.GetValue(ShutdownTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : options.ShutdownTimeout;
+        options.QlogDirectory = parsed.GetValue(Qlog);
         options.CertificatePath = parsed.GetValue(Certificate);
         options.CertificateKeyPath = parsed.GetValue(Key);
         if (options.CertificatePath is null)

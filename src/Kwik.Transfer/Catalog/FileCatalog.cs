@@ -70,6 +70,16 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
     }
 
     /// <summary>
+    /// True when a path leads into the directory or to it, symbolic links followed, whether there is anything yet or not; and when nobody
+    /// can say, because its links cannot be read. For what must not be served, such as records of sessions.
+    /// </summary>
+    public bool Covers(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        return Covers(_root, FilePath.Canonicalize(path));
+    }
+
+    /// <summary>
     /// What a file contains. The first time after a change it is read whole, unless its tree was kept; callers that ask meanwhile wait for the same
     /// reading, which goes on when they are cancelled.
     /// </summary>
@@ -161,6 +171,8 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         }
     }
 
+    private static bool Covers(string root, string? canonical) => canonical is null || canonical == root || FilePath.IsBelow(root, canonical);
+
     private static TreeCache? OpenCache(string root, FileCatalogOptions options, ILogger log)
     {
         if (string.IsNullOrEmpty(options.CacheDirectory))
@@ -169,7 +181,7 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
         }
 
         string? directory = FilePath.Canonicalize(options.CacheDirectory);
-        if (directory is not null && directory != root && !FilePath.IsBelow(root, directory))
+        if (directory is not null && !Covers(root, directory))
         {
             return new TreeCache(directory, options.MaxCacheBytes, options.TimeProvider, log);
         }

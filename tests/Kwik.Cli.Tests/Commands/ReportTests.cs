@@ -122,6 +122,35 @@ public sealed partial class ReportTests : IDisposable
         (await KwikProcess.RunAsync(_here.Path, "report", "nowhere.sqlog")).AssertFailure(9);
     }
 
+    [Theory]
+    [InlineData("primary")]
+    [InlineData("secondary")]
+    public async Task Serve_WithQlog_RecordsEachSession(string role)
+    {
+        using var served = new TemporaryDirectory();
+        served.WriteRandom("a", 3_000_000);
+        (await KwikProcess.RunAsync(_here.Path, "key", "-o", "p.key")).AssertSuccess();
+        string records = _here["records"];
+        await using ServeProcess secondary = await ServeProcess.StartAsync(
+            served.Path, ["--role", "secondary", "--trust", _here["p.pub"], .. role == "secondary" ? (string[])["--qlog", records] : []]);
+        await using ServeProcess primary = await ServeProcess.StartAsync(
+            served.Path,
+            ["--signing-key", _here["p.key"], "--secondary", $"{secondary.EndPoint}#{secondary.Pin}", .. role == "primary" ? (string[])["--qlog", records] : []]);
+        (await KwikProcess.RunAsync(_here.Path, "get", primary.Url("a"), "-o", "out", "--pin", primary.Pin)).AssertSuccess();
+
+        // A record is whole when its session has ended, and with it the server that stops.
+        foreach (ServeProcess server in new[] { primary, secondary })
+        {
+            server.Process.CloseInput();
+            (await server.Process.EndAsync()).AssertSuccess();
+        }
+
+        string record = Assert.Single(Directory.GetFiles(records));
+        Assert.Matches($@"^\d{{8}}T\d{{6}}Z-[0-9a-f]{{32}}-{role}\.sqlog$", Path.GetFileName(record));
+        (await KwikProcess.RunAsync(_here.Path, "report", record, "-o", "page.html")).AssertSuccess();
+        Assert.Contains("127.0.0.1", File.ReadAllText(_here["page.html"]), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Get_WithQlogAndReport_LeavesBoth()
     {

@@ -12,6 +12,7 @@ public sealed class ServeFailureTests : IDisposable
     [InlineData("directory", "--root", "nothing")]
     [InlineData("cache directory", "--root", ".", "--cache", ".")]
     [InlineData("cache directory", "--root", ".", "--cache", "inside/trees")]
+    [InlineData("qlog directory", "--root", ".", "--qlog", "inside/records")]
     [InlineData("ADDRESS:PORT", "--root", ".", "--listen", "127.0.0.1")]
     [InlineData("ADDRESS:PORT", "--root", ".", "--listen", "::1:4433")]
     [InlineData("ADDRESS:PORT", "--root", ".", "--listen", "127.0.0.1:99999")]

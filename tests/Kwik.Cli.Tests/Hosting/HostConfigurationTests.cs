@@ -26,7 +26,7 @@ public sealed class HostConfigurationTests : IDisposable
               "CacheDirectory": "", "MaxCacheBytes": 2097152, "MaxTreeMemory": 1048576, "CertificatePath": "c.pem",
               "CertificateKeyPath": "c.key", "MaxSessions": 10, "MaxUnauthenticated": 11, "MaxRangeRequests": 12,
               "ShutdownTimeout": "00:00:07", "Secondaries": ["a:1#x", "b:2#y"], "SigningKeyPath": "p.key",
-              "MaxConcurrentTransfers": 13, "MaxPublicStreams": 14
+              "MaxConcurrentTransfers": 13, "MaxPublicStreams": 14, "QlogDirectory": "records", "MaxQlogBytes": 65536
             }
             """);
 
@@ -40,6 +40,7 @@ public sealed class HostConfigurationTests : IDisposable
         Assert.Equal((10, 11, 12), (options.MaxSessions, options.MaxUnauthenticated, options.MaxRangeRequests));
         Assert.Equal((13, 14), (options.MaxConcurrentTransfers, options.MaxPublicStreams));
         Assert.Equal(TimeSpan.FromSeconds(7), options.ShutdownTimeout);
+        Assert.Equal(("records", 65_536), (options.QlogDirectory, options.MaxQlogBytes));
         Assert.Equal(["a:1#x", "b:2#y"], options.Secondaries);
     }
 
@@ -81,6 +82,9 @@ public sealed class HostConfigurationTests : IDisposable
     [InlineData("CacheDirectory: ", "\"CacheDirectory\": \"files/cache\"")]
     [InlineData("MaxCacheBytes: 1 is out of range; write 1048576 to 1099511627776.", "\"MaxCacheBytes\": 1")]
     [InlineData("MaxTreeMemory: 0 is out of range; write 1048576 to 68719476736.", "\"MaxTreeMemory\": 0")]
+    [InlineData("QlogDirectory: The qlog directory ", "\"QlogDirectory\": \"files/records\"")]
+    [InlineData("QlogDirectory: ", "\"QlogDirectory\": \"appsettings.json\"")]
+    [InlineData("MaxQlogBytes: 65535 is out of range; write 65536 to 17179869184.", "\"MaxQlogBytes\": 65535")]
     [InlineData("MaxFileBytes: -1 is out of range; write 0 to", "\"MaxFileBytes\": -1")]
     [InlineData("AllowedExtensions:1: 'iso' is no extension; write it as '.iso'.", "\"AllowedExtensions\": [\".zip\", \"iso\"]")]
     [InlineData("MaxSessions: 0 is out of range; write 1 to 1000000.", "\"MaxSessions\": 0")]
@@ -171,6 +175,7 @@ public sealed class HostConfigurationTests : IDisposable
             // Tests run anywhere, not in the directory of their files.
             options.Root = options.Root == "files" ? _here["files"] : options.Root;
             options.CacheDirectory = options.CacheDirectory is { Length: > 0 } and not ['/', ..] ? _here[options.CacheDirectory] : options.CacheDirectory;
+            options.QlogDirectory = options.QlogDirectory is { } records ? _here[records] : null;
         });
         using IHost host = builder.Build();
         return await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync().WithinAsync());

@@ -52,6 +52,21 @@ public sealed class FileCatalogPathTests : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData("files", true)]
+    [InlineData("root", true)]
+    [InlineData("files/", true)]
+    [InlineData("files/dir", true)]
+    [InlineData("files/not/there/yet", true)]
+    [InlineData("root/not-there", true)]
+    [InlineData("files/link-loop", true)]
+    [InlineData("files-secret", false)]
+    [InlineData("not-there", false)]
+    [InlineData("files/../records", false)]
+    [InlineData("files/dir-link-out/records", false)]
+    public void Covers_APath_IsWhetherItLeadsIntoTheRoot(string path, bool expected) =>
+        Assert.Equal(expected, _catalog!.Covers(_directory[path]));
+
+    [Theory]
     [InlineData("a.txt", 10)]
     [InlineData("dir/b.txt", 20)]
     [InlineData("with space, ümlaut and ..dots..", 30)]
