@@ -42,6 +42,10 @@ public static class TestCertificates
     public static X509Certificate2 Issued(string name, DateTimeOffset notBefore, DateTimeOffset notAfter) =>
         Make(name, notBefore, notAfter, Intermediate);
 
+    /// <summary>The same, which says where the certificate of its issuer is found; made anew.</summary>
+    public static X509Certificate2 Issued(string name, string issuerAddress) =>
+        Make(name, NotBefore, NotAfter, Intermediate, new X509AuthorityInformationAccessExtension(null, [issuerAddress]));
+
     private static X509Certificate2 MakeAuthority(string name, X509Certificate2? issuer)
     {
         using ECDsa key = KeyOf(name);
@@ -51,7 +55,8 @@ public static class TestCertificates
         return Sign(request, key, NotBefore, NotAfter, issuer);
     }
 
-    private static X509Certificate2 Make(string name, DateTimeOffset notBefore, DateTimeOffset notAfter, X509Certificate2? issuer)
+    private static X509Certificate2 Make(
+        string name, DateTimeOffset notBefore, DateTimeOffset notAfter, X509Certificate2? issuer, X509Extension? extension = null)
     {
         using ECDsa key = KeyOf(name);
         var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
@@ -64,6 +69,11 @@ public static class TestCertificates
         names.AddIpAddress(IPAddress.Loopback);
         names.AddIpAddress(IPAddress.IPv6Loopback);
         request.CertificateExtensions.Add(names.Build());
+        if (extension is not null)
+        {
+            request.CertificateExtensions.Add(extension);
+        }
+
         return Sign(request, key, notBefore, notAfter, issuer);
     }
 

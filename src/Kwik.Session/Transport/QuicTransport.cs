@@ -114,8 +114,9 @@ internal sealed class QuicTransport : ITransport
 
     private static X509ChainPolicy ChainPolicy(X509Certificate2Collection? roots)
     {
-        // Revocation is not asked for on line: a transfer must not wait for a third party, and pins are the answer.
-        var policy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck };
+        // Nobody else is asked. Of revocation because a transfer must not wait for a third party, and pins are the answer; for the
+        // certificate of an issuer because the address is a stranger's choice, and both ends send their intermediates.
+        var policy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
         if (roots is not null)
         {
             policy.TrustMode = X509ChainTrustMode.CustomRootTrust;

@@ -1,0 +1,62 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+using Kwik.Data;
+using Kwik.Sessions;
+using Kwik.Streams;
+using Kwik.Testing;
+
+namespace Kwik.Session.Tests.Real;
+
+/// <summary>What strangers do to a listener with the handshake, over real QUIC.</summary>
+public sealed class QuicTransportListenerTests
+{
+    private static readonly IPEndPoint AnyPort = new(IPAddress.Loopback, 0);
+
+    /// <summary>A certificate may say where its issuer's is found, and by default .NET goes there: wherever a stranger sends this server.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Accept_OfACertificateThatNamesItsIssuersAddress_DoesNotGoThere(bool withRoots)
+    {
+        using var issuer = new TcpListener(AnyPort);
+        issuer.Start();
+        await using ITransportListener listener = await ListenAsync(
+            TestCertificates.SelfSigned("server"), withRoots ? [TestCertificates.Root] : null);
+        Task<ITransportConnection> accepting = listener.AcceptConnectionAsync(CancellationToken.None).AsTask();
+
+        await using ITransportConnection client = await ConnectAsync(
+            listener, TestCertificates.Issued("client", $"http://{issuer.LocalEndpoint}/issuer.cer")).WithinAsync();
+
+        if (withRoots)
+        {
+            // Its own side of the handshake was over before.
+            KwikException e = await Assert.ThrowsAsync<KwikException>(() => client.AcceptStreamAsync(CancellationToken.None).WithinAsync());
+            Assert.Equal(KwikError.AuthenticationFailed, e.Code);
+        }
+        else
+        {
+            await using ITransportConnection accepted = await accepting.WithinAsync();
+        }
+
+        Assert.False(issuer.Pending());
+    }
+
+    private static async Task<ITransportListener> ListenAsync(
+        X509Certificate2 certificate, X509Certificate2Collection? clientRoots) =>
+        await QuicTransport.Instance.ListenAsync(
+            new() { LocalEndPoint = AnyPort, ServerCertificate = certificate, TrustedClientRoots = clientRoots },
+            CancellationToken.None);
+
+    private static async Task<ITransportConnection> ConnectAsync(ITransportListener listener, X509Certificate2 certificate) =>
+        await QuicTransport.Instance.ConnectAsync(
+            new()
+            {
+                RemoteEndPoint = listener.LocalEndPoint,
+                ServerName = "server",
+                ClientCertificate = certificate,
+                AcceptAnyServer = true,
+                InboundBidirectionalStreams = 1,
+            },
+            CancellationToken.None);
+}
