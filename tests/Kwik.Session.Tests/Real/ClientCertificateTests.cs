@@ -22,7 +22,7 @@ public sealed class ClientCertificateTests
             {
                 Role = role,
                 ListenEndPoint = new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0),
-                Certificate = TestCertificates.SelfSigned("server 0"),
+                Certificate = TestCertificates.SelfSigned("server"),
                 SigningKey = role == ServerRole.Primary ? key : null,
                 TrustedPrimaries = [key.PublicKey],
             }).WithinAsync();
@@ -39,7 +39,7 @@ public sealed class ClientCertificateTests
                 ClientAuthenticationOptions = new SslClientAuthenticationOptions
                 {
                     ApplicationProtocols = [new SslApplicationProtocol("kwik/1")],
-                    TargetHost = "server 0",
+                    TargetHost = "server",
                     RemoteCertificateValidationCallback = (_, certificate, _, _) =>
                         KeyHash.OfCertificate((X509Certificate2)certificate!) == listener.Pin,
                 },
