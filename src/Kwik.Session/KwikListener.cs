@@ -35,12 +35,12 @@ public sealed class KwikListener : IAsyncDisposable
     private int _closing;
     private volatile bool _acceptsNobody;
 
-    private KwikListener(KwikListenerOptions options, SessionEnvironment environment, ITransportListener listener)
+    private KwikListener(KwikListenerOptions options, SessionEnvironment environment, ITransportListener listener, ILogger log)
     {
         _options = options;
         _environment = environment;
         _listener = listener;
-        _log = options.LoggerFactory.CreateLogger<KwikListener>();
+        _log = log;
         _signingKey = options.SigningKey ?? PrimaryKey.Create();
         _verifier = new StatementVerifier(options.TrustedPrimaries, environment.Time);
         _ownKey = KeyHash.OfCertificate(options.Certificate);
@@ -69,6 +69,7 @@ public sealed class KwikListener : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
+        ILogger log = options.LoggerFactory.CreateLogger<KwikListener>();
         ITransportListener transport = await environment.Transport.ListenAsync(
             new TransportListenOptions
             {
@@ -78,9 +79,10 @@ public sealed class KwikListener : IAsyncDisposable
                 TrustedClientRoots = options.TrustedClientRoots,
                 // One stream more than public ones: control.
                 InboundBidirectionalStreams = 1 + (options.Role == ServerRole.Primary ? 2 * options.MaxPublicStreams : 0),
+                HandshakeFailed = failure => TellFailure(failure, options.Role, environment, log),
             },
             cancellationToken);
-        var listener = new KwikListener(options, environment, transport);
+        var listener = new KwikListener(options, environment, transport, log);
         listener._accepting = Background.Start(listener.AcceptAsync);
         return listener;
     }
@@ -121,6 +123,19 @@ public sealed class KwikListener : IAsyncDisposable
         await _accepting;
     }
 
+    private static void TellFailure(KwikException failure, ServerRole role, SessionEnvironment environment, ILogger log)
+    {
+        environment.Telemetry.Refused(role, failure.Code);
+        if (failure.Code == KwikError.Internal)
+        {
+            SessionLog.HandshakeBroken(log, failure.Message, failure.InnerException);
+        }
+        else
+        {
+            SessionLog.HandshakeFailed(log, failure.Message);
+        }
+    }
+
     private async Task AcceptAsync()
     {
         try
@@ -132,6 +147,10 @@ public sealed class KwikListener : IAsyncDisposable
             }
         }
         catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            // The listener was closed.
+        }
+        finally
         {
             _accepted.Writer.TryComplete();
         }

@@ -27,4 +27,10 @@ internal static partial class SessionLog
 
     [LoggerMessage(7, LogLevel.Warning, "The qlog of session {SessionId} ends early, the session goes on: {Reason}")]
     public static partial void QlogFailed(ILogger logger, Guid sessionId, string reason);
+
+    [LoggerMessage(8, LogLevel.Debug, "{Reason}")]
+    public static partial void HandshakeFailed(ILogger logger, string reason);
+
+    [LoggerMessage(9, LogLevel.Warning, "{Reason}")]
+    public static partial void HandshakeBroken(ILogger logger, string reason, Exception? exception);
 }

@@ -63,7 +63,7 @@ internal sealed class QuicTransport : ITransport
         };
         try
         {
-            return new QuicTransportListener(await QuicListener.ListenAsync(listen, cancellationToken));
+            return new QuicTransportListener(await QuicListener.ListenAsync(listen, cancellationToken), options.HandshakeFailed);
         }
         catch (Exception e) when (QuicErrors.IsTransportError(e))
         {

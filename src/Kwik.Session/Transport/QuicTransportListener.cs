@@ -6,34 +6,31 @@ using Kwik.Streams;
 namespace Kwik.Sessions;
 
 /// <summary>The seam on a <see cref="QuicListener"/>.</summary>
-internal sealed class QuicTransportListener(QuicListener listener) : ITransportListener
+internal sealed class QuicTransportListener(QuicListener listener, Action<KwikException>? handshakeFailed) : ITransportListener
 {
-    private long _failedHandshakes;
     private volatile bool _disposed;
 
     public IPEndPoint LocalEndPoint => listener.LocalEndPoint;
 
-    /// <summary>Handshakes that did not succeed.</summary>
-    public long FailedHandshakes => Interlocked.Read(ref _failedHandshakes);
-
     public async ValueTask<ITransportConnection> AcceptConnectionAsync(CancellationToken cancellationToken)
     {
+        string what = $"A handshake with {LocalEndPoint} failed";
         while (true)
         {
             try
             {
-                return await QuicTransport.EstablishAsync(
-                    () => listener.AcceptConnectionAsync(cancellationToken), $"A handshake with {LocalEndPoint} failed");
+                return await QuicTransport.EstablishAsync(() => listener.AcceptConnectionAsync(cancellationToken), what);
             }
-            catch (KwikException e)
+            catch (Exception e) when (!(e is OperationCanceledException && cancellationToken.IsCancellationRequested))
             {
-                if (_disposed || e.InnerException is ObjectDisposedException)
+                if (_disposed)
                 {
                     throw new ObjectDisposedException($"The listener on {LocalEndPoint} was closed.", e);
                 }
 
-                // One client's failure; the next one may do better.
-                Interlocked.Increment(ref _failedHandshakes);
+                // One client's failure, whatever it is: System.Net.Quic hands over also what looking at its certificate has thrown. The
+                // next one may do better.
+                handshakeFailed?.Invoke(e as KwikException ?? QuicErrors.Map(e, what));
             }
         }
     }

@@ -26,8 +26,8 @@ internal interface ITransportListener : IAsyncDisposable
     IPEndPoint LocalEndPoint { get; }
 
     /// <summary>
-    /// The next connection whose handshake succeeded. Handshakes that fail are the transport's to log; they never end
-    /// the listener. Fails with <see cref="ObjectDisposedException"/> after disposal.
+    /// The next connection whose handshake succeeded. Handshakes that fail never end the listener, see
+    /// <see cref="TransportListenOptions.HandshakeFailed"/>. Fails with <see cref="ObjectDisposedException"/> after disposal.
     /// </summary>
     ValueTask<ITransportConnection> AcceptConnectionAsync(CancellationToken cancellationToken);
 }
@@ -101,4 +101,7 @@ internal sealed record TransportListenOptions : TransportOptions
 
     /// <summary>Roots that a client certificate must chain to; null: any certificate will do, its key is what counts.</summary>
     public X509Certificate2Collection? TrustedClientRoots { get; init; }
+
+    /// <summary>Learns of each handshake that failed, one after the other; Internal where it was not the client's or the network's doing.</summary>
+    public Action<KwikException>? HandshakeFailed { get; init; }
 }

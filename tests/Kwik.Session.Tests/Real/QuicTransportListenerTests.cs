@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Threading.Channels;
 using Kwik.Data;
 using Kwik.Sessions;
 using Kwik.Streams;
@@ -42,10 +44,35 @@ public sealed class QuicTransportListenerTests
         Assert.False(issuer.Pending());
     }
 
+    /// <summary>What System.Net.Quic hands over of a handshake can be any exception, and says nothing of the next one.</summary>
+    [Fact]
+    public async Task Accept_AfterAHandshakeThatFailedUnexpectedly_GoesOn()
+    {
+        var certificate = new X509Certificate2(TestCertificates.SelfSigned("server"));
+        var failures = Channel.CreateUnbounded<KwikException>();
+        await using ITransportListener listener = await ListenAsync(
+            certificate, clientRoots: null, failure => Assert.True(failures.Writer.TryWrite(failure)));
+        Task<ITransportConnection> accepting = listener.AcceptConnectionAsync(CancellationToken.None).AsTask();
+        // From now on every handshake ends in a CryptographicException.
+        certificate.Dispose();
+
+        for (int client = 0; client < 3; client++)
+        {
+            await Assert.ThrowsAsync<KwikException>(() => ConnectAsync(listener, TestCertificates.SelfSigned("client")).WithinAsync());
+            KwikException failure = await failures.Reader.ReadAsync().WithinAsync();
+            Assert.Equal(KwikError.Internal, failure.Code);
+            Assert.IsType<CryptographicException>(failure.InnerException);
+        }
+
+        Assert.False(accepting.IsCompleted);
+        await listener.DisposeAsync();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => accepting.WithinAsync());
+    }
+
     private static async Task<ITransportListener> ListenAsync(
-        X509Certificate2 certificate, X509Certificate2Collection? clientRoots) =>
+        X509Certificate2 certificate, X509Certificate2Collection? clientRoots, Action<KwikException>? handshakeFailed = null) =>
         await QuicTransport.Instance.ListenAsync(
-            new() { LocalEndPoint = AnyPort, ServerCertificate = certificate, TrustedClientRoots = clientRoots },
+            new() { LocalEndPoint = AnyPort, ServerCertificate = certificate, TrustedClientRoots = clientRoots, HandshakeFailed = handshakeFailed },
             CancellationToken.None);
 
     private static async Task<ITransportConnection> ConnectAsync(ITransportListener listener, X509Certificate2 certificate) =>
