@@ -27,6 +27,9 @@ namespace {
 // Batches read before the worker writes: enough to answer a burst with few acknowledgements, few enough that the answer is not late.
 constexpr int max_batches_per_turn = 4;
 
+// Bytes that may wait for one worker: a burst while it is busy. Beyond it they are dropped, as the kernel drops what nobody reads.
+constexpr std::size_t max_undelivered = 16 * 1024 * 1024;
+
 abi::Status status_of_bind_error(int error) noexcept {
     switch (error) {
     case EADDRINUSE: return abi::address_in_use;
@@ -140,7 +143,9 @@ void Binding::execute(Command& command) noexcept {
         break;
     case op_datagrams: {
         ReceivedBatch& batch = static_cast<Parcel*>(command.subject.get())->batch;
-        deliver(library_.worker(command.flags), batch);
+        Worker& worker = library_.worker(command.flags);
+        deliver(worker, batch);
+        worker.undelivered.fetch_sub(weight_of(batch), std::memory_order_relaxed);
         break;
     }
     case op_close_if_unused:
@@ -184,7 +189,8 @@ void Binding::route(ReceivedBatch& batch) noexcept {
         part.length = end - begin;
         part.local = batch.local;
         part.remote = batch.remote;
-        if (begin == 0 && end == batch.length) {
+        // A few bytes are copied, so that they do not keep a whole chunk.
+        if (begin == 0 && end == batch.length && part.length > BufferPool::chunk_size / 2) {
             part.memory = std::move(batch.memory);
         } else {
             part.memory = BufferPool::take(part.length);
@@ -200,11 +206,16 @@ void Binding::hand_over(Worker& worker, ReceivedBatch&& batch) noexcept {
         deliver(worker, batch);
         return;
     }
-    auto parcel = Ref<Parcel>::adopt(new (std::nothrow) Parcel(std::move(batch)));
-    if (!parcel) return;
-    // Out of memory: lost datagrams are repaired by their senders.
-    (void)worker.post(Ref<Actor>::share(this), {.op = op_datagrams, .flags = worker.index(), .subject = std::move(parcel)});
+    // What there is no memory or no room for is lost; datagrams that matter are repaired by their senders.
+    const std::size_t weight = weight_of(batch);
+    if (worker.undelivered.fetch_add(weight, std::memory_order_relaxed) + weight <= max_undelivered) {
+        auto parcel = Ref<Parcel>::adopt(new (std::nothrow) Parcel(std::move(batch)));
+        if (parcel && worker.post(Ref<Actor>::share(this), {.op = op_datagrams, .flags = worker.index(), .subject = std::move(parcel)})) return;
+    }
+    worker.undelivered.fetch_sub(weight, std::memory_order_relaxed);
 }
+
+std::size_t Binding::weight_of(const ReceivedBatch& batch) noexcept { return sizeof(Parcel) + batch.length; }
 
 void Binding::deliver(Worker& worker, const ReceivedBatch& batch) noexcept {
     for (std::size_t at = 0; at < batch.length; at += batch.segment_size) {

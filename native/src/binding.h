@@ -49,6 +49,7 @@ private:
     void close_if_unused() noexcept;
     void route(ReceivedBatch& batch) noexcept;
     void hand_over(Worker& worker, ReceivedBatch&& batch) noexcept;
+    static std::size_t weight_of(const ReceivedBatch& batch) noexcept;
     void deliver(Worker& worker, const ReceivedBatch& batch) noexcept;
     void negotiate_version(const ngtcp2_version_cid& header, std::size_t length, const Address& local, const Address& remote) noexcept;
     void reset(const ngtcp2_version_cid& header, std::size_t length, const Address& local, const Address& remote) noexcept;

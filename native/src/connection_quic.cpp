@@ -49,10 +49,14 @@ struct Quic {
     static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t, void* user_data) {
         Connection& connection = of(user_data);
         connection.worker_.connections().generate(*id);
+        if (!connection.server_) {
+            // No client of ours ever sends a reset; by the key of the resets a listener of this process could be made to give the token away (RFC 9000, 21.11).
+            fill_random(token, NGTCP2_STATELESS_RESET_TOKENLEN);
+            return 0;
+        }
         std::uint8_t reset_token[NGTCP2_STATELESS_RESET_TOKENLEN];
         if (!Tokens::make_reset_token(*id, reset_token)) return NGTCP2_ERR_CALLBACK_FAILURE;
         std::memcpy(token, reset_token, sizeof reset_token);
-        if (!connection.server_) return 0;
         try {
             connection.ids_.push_back(*id);
         } catch (const std::bad_alloc&) {
@@ -296,6 +300,7 @@ int Connection::on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offs
     // Nobody would read what follows the handshake (session tickets), so nothing may store it.
     if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT) return 0;
     const auto pass_on = [&] { return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this); };
+    if (offset + bytes.size() > max_handshake) return NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED;
     if (tls_) return Ngtcp2Guard::run(pass_on, NGTCP2_ERR_CALLBACK_FAILURE);
     try {
         if (hello_.size() + bytes.size() > max_client_hello) return NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED;

@@ -174,18 +174,18 @@ void SendBuffer::acknowledged(std::uint64_t offset) noexcept {
     }
 }
 
-bool SendBuffer::refill(std::uint64_t budget) noexcept {
+SendBuffer::Refill SendBuffer::refill(std::uint64_t budget) noexcept {
     std::lock_guard lock(mutex_);
-    bool progress = false;
+    Refill done = Refill::nothing;
     while (completed_ < outstanding_.size()) {
         Pending& pending = outstanding_[completed_];
         const std::size_t left = total_length(pending.buffers);
         if (left > 0) {
-            if (held() >= budget) return progress;
+            if (held() >= budget) return done;
             const std::size_t part = std::min(left, BufferPool::chunk_size);
             std::vector<Piece> pieces;
-            if (!take_copy(pending.buffers, part, pieces) || !link(std::move(pieces))) return progress;
-            progress = true;
+            if (!take_copy(pending.buffers, part, pieces) || !link(std::move(pieces))) return done == Refill::nothing && held() == 0 ? Refill::starved : done;
+            done = Refill::progress;
             for (std::size_t rest = part; rest > 0;) {
                 abi::Buffer& front = pending.buffers.front();
                 const auto step = static_cast<std::uint32_t>(std::min<std::size_t>(front.length, rest));
@@ -198,11 +198,11 @@ bool SendBuffer::refill(std::uint64_t budget) noexcept {
         }
         if (pending.fin) {
             fin_ = true;
-            progress = true;
+            done = Refill::progress;
         }
         ++completed_;
     }
-    return progress;
+    return done;
 }
 
 void SendBuffer::cancel() noexcept {
@@ -228,11 +228,6 @@ void SendBuffer::clear() noexcept {
     cursor_ = 0;
     cursor_offset_ = 0;
     first_ = acked_ = sent_ = copied_;
-}
-
-bool SendBuffer::is_starved() noexcept {
-    std::lock_guard lock(mutex_);
-    return completed_ < outstanding_.size() && held() == 0;
 }
 
 bool SendBuffer::is_closed() noexcept {

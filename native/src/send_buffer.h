@@ -48,14 +48,14 @@ public:
     void sent(std::uint64_t bytes, bool fin) noexcept;
     // All bytes before `offset` were acknowledged: frees what lies wholly before it.
     void acknowledged(std::uint64_t offset) noexcept;
-    // Copies from outstanding sends while the budget and the memory allow; the completed ones wait for take_completed(). True if there is something new to send.
-    bool refill(std::uint64_t budget) noexcept;
+    // Copies from outstanding sends while the budget and the memory allow; the completed ones wait for take_completed(). Progress: there is something new to send.
+    // Starved: outstanding sends wait for memory, and nothing is unacknowledged whose acknowledgement would be the moment to try again.
+    enum class Refill { nothing, progress, starved };
+    Refill refill(std::uint64_t budget) noexcept;
     // Frees all memory; only after ngtcp2 closed the stream or the connection.
     void clear() noexcept;
 
     bool fin_sent() const noexcept { return fin_sent_; }
-    // Outstanding sends wait for memory, and nothing is unacknowledged whose acknowledgement would be the moment to try again.
-    bool is_starved() noexcept;
     bool is_closed() noexcept;
     bool has_outstanding() noexcept;
     std::uint64_t held_bytes() noexcept;  // Copied and not yet acknowledged, for tests.

@@ -246,10 +246,12 @@ void Stream::queue_to_send() noexcept {
 void Stream::complete_sends(bool canceled) noexcept {
     if (canceled) {
         outgoing_.cancel();
-    } else if (outgoing_.refill(connection_->send_budget())) {
-        queue_to_send();
-    } else if (outgoing_.is_starved()) {
-        connection_->run_out_of_memory();
+    } else {
+        switch (outgoing_.refill(connection_->send_budget())) {
+        case SendBuffer::Refill::progress: queue_to_send(); break;
+        case SendBuffer::Refill::starved: connection_->run_out_of_memory(); break;
+        case SendBuffer::Refill::nothing: break;
+        }
     }
     report_completed_sends();
 }
@@ -292,7 +294,7 @@ void Stream::abort_receive(std::uint64_t error) noexcept {
     receive_aborted_ = true;
     abort_error_ = error;
     const std::uint64_t dropped = incoming_.clear();
-    if (connection_->ended()) return;
+    if (connection_->ended() || connection_->quic() == nullptr) return;  // Ended, or not started.
     ngtcp2_conn_extend_max_offset(connection_->quic(), dropped);
     if (opened_ && !quic_closed_) connection_->check_memory(ngtcp2_conn_shutdown_stream_read(connection_->quic(), 0, id_, error));
     connection_->schedule();
@@ -323,7 +325,7 @@ void Stream::apply_close() noexcept {
         if (!opened_) report_end(nullptr);
     }
     give_id_credit();
-    if (!connection_->ended() && opened_ && !quic_closed_) connection_->touch(*this);
+    if (!connection_->ended() && opened_) connection_->touch(*this);
 }
 
 void Stream::give_id_credit() noexcept {

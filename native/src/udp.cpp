@@ -143,15 +143,16 @@ int UdpSocket::send_once(std::span<const std::uint8_t> bytes, std::size_t segmen
 
 int UdpSocket::send(std::span<const std::uint8_t> bytes, std::size_t segment_size, const Address& local, const Address& remote) noexcept {
     int error = 0;
-    if (segmentation_ || bytes.size() <= segment_size) {
+    if (segmentation_.load(std::memory_order_relaxed) || bytes.size() <= segment_size) {
         error = send_once(bytes, segment_size, local, remote);
         if (error == EMSGSIZE) return 0;
         const bool refused = error == EIO || error == EINVAL || error == ENOPROTOOPT || error == EOPNOTSUPP;
         if (!refused || bytes.size() <= segment_size) return error == ENOBUFS ? EAGAIN : error;
-        segmentation_ = false;
     }
     while (!bytes.empty()) {
         error = send_once(bytes.first(std::min(segment_size, bytes.size())), segment_size, local, remote);
+        // The address may be what was refused, and is a stranger's choice.
+        if (error == 0) segmentation_.store(false, std::memory_order_relaxed);
         // What the kernel does not take after the first datagram is lost on the way, which QUIC repairs; reporting EAGAIN here would send the first ones twice.
         if (error != 0 && error != EMSGSIZE && error != EAGAIN && error != ENOBUFS) return error;
         bytes = bytes.subspan(std::min(segment_size, bytes.size()));

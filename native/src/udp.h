@@ -1,6 +1,7 @@
 // A UDP socket as QUIC wants it: batches of equal segments in and out (GSO, GRO), the local address of each datagram, no fragmentation.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -58,7 +59,7 @@ private:
     sa_family_t family_ = AF_UNSPEC;
     bool connected_ = false;
     bool wildcard_ = false;
-    bool segmentation_ = true;  // Cleared for good when the device refuses GSO.
+    std::atomic<bool> segmentation_{true};  // Cleared for good when the device refuses GSO.
     Address local_;
 };
 

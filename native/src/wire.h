@@ -13,6 +13,9 @@ namespace kwik {
 // The largest ClientHello that is read, TLS header included. Ordinary ones have 300 to 600 bytes, those with post-quantum key shares under 3,000.
 inline constexpr std::size_t max_client_hello = 16 * 1024;
 
+// The most of one level of the handshake that is taken, chains of certificates included: it is kept while an application looks at them.
+inline constexpr std::size_t max_handshake = 128 * 1024;
+
 enum class HelloStatus {
     need_more,  // A valid beginning: call again with more bytes of the stream.
     ok,         // The whole message was read.

@@ -85,6 +85,7 @@ public:
     void post_and_wait(Ref<Actor> target, Command command) noexcept;
     bool is_current() const noexcept;  // The calling thread is this worker's, or drains it.
     unsigned index() const noexcept { return index_; }
+    std::atomic<std::size_t> undelivered{0};  // Bytes that sockets have read for it and it has not looked at: kept by Binding.
 
     // On the worker. ---------------------------------------------------------------------------------------------
     // Nanoseconds of CLOCK_MONOTONIC, read once per turn of the loop and again by refresh_clock().

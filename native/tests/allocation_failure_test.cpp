@@ -295,18 +295,22 @@ TEST_F(AllocationFailure, EachAllocationOfALife_Fails_EndsInAnErrorAndLeavesNoth
     // Threads take turns differently each time, so the number of allocations differs a little too.
     const auto step = static_cast<std::int64_t>(from_environment("KWIK_OOM_STEP", static_cast<std::uint64_t>(usual) / 100 + 1));
     const auto first = static_cast<std::int64_t>(from_environment("KWIK_OOM_FIRST", 1 + std::random_device{}() % static_cast<std::uint64_t>(step)));
+    ASSERT_GT(usual, 500) << "nobody counts";
     int unharmed = 0;
+    std::int64_t failed = 0;
     for (std::int64_t n = first; n <= usual; n += step) {
         SCOPED_TRACE("allocation " + std::to_string(n));
         const auto begin = std::chrono::steady_clock::now();
         FailingMemory::fail_nth(n);
         unharmed += live_once();
         FailingMemory::stop();
+        failed += FailingMemory::failed();
         ASSERT_EQ(open_descriptors(), descriptors);
         if (HasFailure()) return;
         // Far more than it takes, and less than the idle timeout, to which nothing may be left.
         if (std::chrono::steady_clock::now() - begin > std::chrono::seconds{8}) ADD_FAILURE() << "waited for a timeout";
     }
+    EXPECT_GT(failed, 0) << "none failed";
     RecordProperty("allocations", static_cast<int>(usual));
     RecordProperty("unharmed", unharmed);
     EXPECT_TRUE(live_once());

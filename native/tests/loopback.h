@@ -167,7 +167,7 @@ struct ConnectionRecord : Watched {
             prepare(*stream);
             stream->handle = event.started.stream;
             api->set_callback_handler(event.started.stream, reinterpret_cast<void*>(&StreamRecord::callback), stream.get());
-            event.started.flags |= abi::open_delay_id_updates;
+            if (delays_credit) event.started.flags |= abi::open_delay_id_updates;
             streams.push_back(std::move(stream));
             break;
         }
@@ -188,6 +188,7 @@ struct ConnectionRecord : Watched {
     decltype(abi::ConnectionEvent::transport) transport{};
     decltype(abi::ConnectionEvent::available) available{};
     std::function<void(StreamRecord&)> prepare = [](StreamRecord&) {};
+    bool delays_credit = true;  // A stream of the peer's counts until it is closed.
     std::deque<std::unique_ptr<StreamRecord>> streams;
     std::size_t accepted = 0;
 };
@@ -264,6 +265,7 @@ struct Server : Watched {
         } else {
             auto connection = std::make_unique<ConnectionRecord>(self.api);
             connection->prepare = self.prepare;
+            connection->delays_credit = self.delays_credit;
             connection->handle = event->fresh.connection;
             self.server_name.assign(event->fresh.info->server_name == nullptr ? "" : event->fresh.info->server_name, event->fresh.info->server_name_length);
             self.api->set_callback_handler(event->fresh.connection, reinterpret_cast<void*>(&ConnectionRecord::callback), connection.get());
@@ -282,6 +284,7 @@ struct Server : Watched {
     bool refuse = false, stopped = false;
     std::string server_name;
     std::function<void(StreamRecord&)> prepare = [](StreamRecord&) {};
+    bool delays_credit = true;
     std::deque<std::unique_ptr<ConnectionRecord>> connections;
     std::size_t accepted = 0;
 };

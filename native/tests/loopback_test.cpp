@@ -360,6 +360,35 @@ TEST_F(Loopback, Close_WithoutShutdownFromManyThreads_NeverCallsBackAfterwards) 
     for (std::thread& thread : threads) thread.join();
 }
 
+TEST_F(Loopback, Close_OfAStreamThatNobodyStarted_Closes) {
+    Client client(api);
+    StreamRecord stream(api);
+    stream.open(client.handle, false);
+    EXPECT_EQ(api->stream_shutdown(stream.handle, abi::shutdown_abort_receive, 1), abi::pending);
+    stream.close();
+}
+
+// More than the peer may open at once: each that is closed unread makes room for another.
+TEST_F(Loopback, Close_OfAStreamThatCameWholeAndIsUnread_MakesRoomForAnother) {
+    Server server(api, "kwik", {.bidi = 0, .unidi = 2});
+    server.prepare = [](StreamRecord& peer) { peer.limit = 0; };
+    server.delays_credit = false;
+    Client client(api);
+    client.connect(server.port);
+    ConnectionRecord& accepted = *server.accept();
+    std::string text = "unread";
+    for (int i = 0; i < 10; ++i) {
+        StreamRecord stream(api);
+        stream.open(client.handle, true);
+        ASSERT_EQ(stream.start(), abi::pending);
+        ASSERT_EQ(stream.send(text, true), abi::pending);
+        ASSERT_TRUE(stream.wait(S::shutdown_complete)) << i;
+        StreamRecord& peer = *accepted.accept();
+        ASSERT_TRUE(peer.wait(S::receive));
+        peer.close();
+    }
+}
+
 // A callback that is held until a StreamClose of another thread has returned, which must not happen before the callback ends; so, for long enough to see it if it did.
 class HeldCallback {
 public:

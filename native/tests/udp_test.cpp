@@ -50,6 +50,19 @@ TEST(Udp, Send_BatchOfSegments_ArrivesAsDatagramsOfThatSize) {
     }
 }
 
+// Whom to answer is a stranger's choice; what the kernel does not take for its sake says nothing of the device.
+TEST(Udp, Send_BatchToAnAddressThatCannotBe_LeavesBatchesToOthersAsTheyAre) {
+    UdpSocket server, other;
+    ASSERT_EQ(server.bind(loopback(AF_INET)), 0);
+    ASSERT_EQ(other.bind(loopback(AF_INET)), 0);
+    const std::vector<std::uint8_t> bytes(1200 * 10);
+    EXPECT_EQ(server.send(bytes, 1200, server.local(), loopback(AF_INET, 0)), EINVAL);
+    ASSERT_EQ(server.send(bytes, 1200, server.local(), other.local()), 0);
+    ReceivedBatch batch;
+    ASSERT_EQ(receive(other, batch), 0);
+    EXPECT_GT(batch.length, batch.segment_size);
+}
+
 TEST(Udp, Wildcard_DualStack_KnowsAndKeepsTheAddressThatWasAsked) {
     UdpSocket server;
     ASSERT_EQ(server.bind({}), 0);
