@@ -15,6 +15,9 @@ public sealed class PathMtuTests
         await using RelayedPair pair = await RelayedPair.StartAsync(link: Broadband with { MaxDatagramBytes = bytes });
 
         await pair.ExchangeAsync(5_000_000);
+
+        // Longer ones were tried, and the link took none.
+        Assert.True(pair.Relay.ToServerCounters.DroppedByLength > 0 && pair.Relay.ToClientCounters.DroppedByLength > 0);
     }
 
     /// <summary>
@@ -39,5 +42,9 @@ public sealed class PathMtuTests
         });
 
         await pair.ExchangeAsync(1_000_000);
+
+        // They were longer before.
+        Assert.Equal(toServer, pair.Relay.ToServerCounters.DroppedByLength > 0);
+        Assert.Equal(toClient, pair.Relay.ToClientCounters.DroppedByLength > 0);
     }
 }

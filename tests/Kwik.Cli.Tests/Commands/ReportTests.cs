@@ -136,7 +136,9 @@ public sealed partial class ReportTests : IDisposable
         await using ServeProcess primary = await ServeProcess.StartAsync(
             served.Path,
             ["--signing-key", _here["p.key"], "--secondary", $"{secondary.EndPoint}#{secondary.Pin}", .. role == "primary" ? (string[])["--qlog", records] : []]);
-        (await KwikProcess.RunAsync(_here.Path, "get", primary.Url("a"), "-o", "out", "--pin", primary.Pin)).AssertSuccess();
+        // So slowly that the secondary is connected before the file is whole.
+        (await KwikProcess.RunAsync(
+            _here.Path, "get", primary.Url("a"), "-o", "out", "--pin", primary.Pin, "--limit-rate", "8Mbit/s")).AssertSuccess();
 
         // A record is whole when its session has ended, and with it the server that stops.
         foreach (ServeProcess server in new[] { primary, secondary })

@@ -31,10 +31,16 @@ public sealed class DownloadRateTests : IDisposable
             }));
         await using ClientSession session = await primary.ConnectAsync(new() { MaxPendingBytes = Window });
         long ahead = 0;
+        long before = 0;
         var options = new DownloadOptions
         {
             MaxBytesPerSecond = 4_000_000,
-            Progress = new Observer(progress => ahead = Math.Max(ahead, Interlocked.Read(ref _served) - progress.Bytes)),
+            // What was served when the report before was made: reading goes on between this one and here.
+            Progress = new Observer(progress =>
+            {
+                ahead = Math.Max(ahead, before - progress.Bytes);
+                before = Interlocked.Read(ref _served);
+            }),
             ProgressInterval = TimeSpan.FromMilliseconds(10),
         };
         using var memory = new MemoryStream();

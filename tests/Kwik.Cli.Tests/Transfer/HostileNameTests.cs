@@ -131,7 +131,7 @@ public sealed class HostileNameTests : IAsyncLifetime
         }
 
         await using FileCatalog catalog = FileCatalog.Open(_directory["files"], new() { CacheDirectory = null });
-        foreach (string name in names.Skip(1))
+        foreach (string name in names)
         {
             Assert.Equal(60, (await catalog.OfferAsync(name).WithinAsync()).Length);
         }
