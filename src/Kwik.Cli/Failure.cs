@@ -94,6 +94,10 @@ internal static partial class Failure
         _ => ExitCode.Other,
     };
 
+    // What a server or a file name has put in may be orders for the terminal, and is shown as what does not print.
     private static string OneLine(string message) =>
-        string.Join(' ', message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        Orders().Replace(string.Join(' ', message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), "\uFFFD");
+
+    [GeneratedRegex(@"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]")]
+    private static partial Regex Orders();
 }

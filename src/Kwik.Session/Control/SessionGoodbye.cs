@@ -1,4 +1,3 @@
-using System.Text;
 using Kwik.Data;
 using Kwik.Data.Wire;
 
@@ -11,36 +10,17 @@ internal static class SessionGoodbye
     public const int MaxReasonSize = 512;
 
     public static ControlFrame Write(KwikError code, string reason) =>
-        new() { SessionClose = new SessionClose { ErrorCode = (ulong)code, Reason = Cut(reason) } };
+        new() { SessionClose = new SessionClose { ErrorCode = (ulong)code, Reason = PeerText.Printable(reason, MaxReasonSize) } };
 
     /// <summary>What it means to the calls of this side.</summary>
     public static KwikException Read(SessionClose close, int? pathId = null)
     {
         KwikError code = QuicErrors.FromWire((long)close.ErrorCode);
-        string reason = Cut(close.Reason);
+        string reason = PeerText.Printable(close.Reason, MaxReasonSize);
         return new(
             code,
             KwikErrorSide.Remote,
             reason.Length > 0 ? $"The peer closed the session: {reason}" : "The peer closed the session.",
             pathId: pathId);
-    }
-
-    // At the end of a character, and of one that UTF-16 needs two for.
-    private static string Cut(string reason)
-    {
-        int bytes = 0;
-        int length = 0;
-        foreach (Rune rune in reason.EnumerateRunes())
-        {
-            bytes += rune.Utf8SequenceLength;
-            if (bytes > MaxReasonSize)
-            {
-                return reason[..length];
-            }
-
-            length += rune.Utf16SequenceLength;
-        }
-
-        return reason;
     }
 }

@@ -89,7 +89,7 @@ public class XStreamException : KwikException
 public sealed class XStreamFaultException : XStreamException
 {
     internal XStreamFaultException(XStreamError fault, KwikError code, long streamId)
-        : base(XStreamErrorKind.StreamClosed, code, KwikErrorSide.Remote, $"The peer ended stream {streamId} with an error: {fault.Message}", null, streamId) =>
+        : base(XStreamErrorKind.StreamClosed, code, KwikErrorSide.Remote, $"The peer ended stream {streamId} with an error: {PeerText.Printable(fault.Message)}", null, streamId) =>
         Fault = fault;
 
     /// <summary>What it said.</summary>

@@ -121,6 +121,14 @@ public sealed class SessionCloseTests
     });
 
     [Fact]
+    public void Reason_WithOrdersForATerminal_IsShownWithoutThem()
+    {
+        KwikException e = SessionGoodbye.Read(new() { ErrorCode = (ulong)KwikError.ServerClosing, Reason = "a\u001b[2Jb\u202ec\u2028d" });
+
+        Assert.Equal((KwikError.ServerClosing, "The peer closed the session: a\uFFFD[2Jb\uFFFDc\uFFFDd"), (e.Code, e.Message));
+    }
+
+    [Fact]
     public void Reason_OfMoreThan512Bytes_IsCutAtACharacter() => Simulation.Run(1, async world =>
     {
         await using var deployment = new SimulatedDeployment(world);
