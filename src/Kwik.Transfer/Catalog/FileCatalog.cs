@@ -198,34 +198,60 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
 
     private ServedFile? TryOpen(ContentRoot root)
     {
-        (string Path, FileStamp Stamp) file;
+        while (true)
+        {
+            (string Path, FileStamp Stamp) file;
+            lock (_gate)
+            {
+                if (!_byRoot.TryGetValue(root, out file))
+                {
+                    return null;
+                }
+            }
+
+            try
+            {
+                // The way to it may lead elsewhere by now.
+                if (FilePath.Canonicalize(file.Path) == file.Path && FileKind.IsRegular(file.Path))
+                {
+                    return ServedFile.Open(file.Path, file.Stamp, _trees);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                TransferLog.FileUnreadable(_log, file.Path, e.Message);
+            }
+
+            Forget(root, file);
+        }
+    }
+
+    /// <summary>A file is not there any more as it was. Another one of the same content stands for both from now on.</summary>
+    private void Forget(ContentRoot root, (string Path, FileStamp Stamp) file)
+    {
         lock (_gate)
         {
-            if (!_byRoot.TryGetValue(root, out file))
+            if (_byPath.TryGetValue(file.Path, out (FileStamp Stamp, ContentOffer Offer) known) && known.Stamp == file.Stamp)
             {
-                return null;
+                _byPath.Remove(file.Path);
+            }
+
+            // Somebody else may have been here meanwhile.
+            if (!_byRoot.TryGetValue(root, out (string Path, FileStamp Stamp) standing) || standing != file)
+            {
+                return;
+            }
+
+            (string? path, (FileStamp stamp, _)) = _byPath.FirstOrDefault(entry => entry.Value.Offer.Root == root);
+            if (path is null)
+            {
+                _byRoot.Remove(root);
+            }
+            else
+            {
+                _byRoot[root] = (path, stamp);
             }
         }
-
-        try
-        {
-            // The way to it may lead elsewhere by now.
-            if (FilePath.Canonicalize(file.Path) == file.Path && FileKind.IsRegular(file.Path))
-            {
-                return ServedFile.Open(file.Path, file.Stamp, _trees);
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            TransferLog.FileUnreadable(_log, file.Path, e.Message);
-        }
-
-        lock (_gate)
-        {
-            _byRoot.Remove(root);
-        }
-
-        return null;
     }
 
     private async Task<ContentOffer> OfferOfAsync(string file)
@@ -286,24 +312,37 @@ public sealed class FileCatalog : IContentProvider, IAsyncDisposable
             IgnoreInaccessible = true,
             AttributesToSkip = FileAttributes.ReparsePoint,
         };
-        IEnumerable<string> files = Directory.EnumerateFiles(_root, "*", everything)
-            .Where(file => FilePath.IsServable(_root, file) && _options.Allows(Path.GetFileName(file)) && FileKind.IsRegular(file));
-        foreach (string file in files.Take(MaxFiles))
+        try
         {
-            try
+            IEnumerable<string> files = Directory.EnumerateFiles(_root, "*", everything)
+                .Where(file => FilePath.IsServable(_root, file) && _options.Allows(Path.GetFileName(file)) && FileKind.IsRegular(file));
+            foreach (string file in files.Take(MaxFiles))
             {
-                await OfferOfAsync(file);
+                await IndexAsync(file);
             }
-            catch (FileNotFoundException)
-            {
-                // Too long, or gone meanwhile.
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                TransferLog.FileUnreadable(_log, file, e.Message);
-            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The directory, or one in it: gone, or on a disk that fails. What is known already is still asked for.
+            TransferLog.FileUnreadable(_log, _root, e.Message);
         }
 
         Interlocked.Exchange(ref _scanned, _time.GetTimestamp());
+    }
+
+    private async Task IndexAsync(string file)
+    {
+        try
+        {
+            await OfferOfAsync(file);
+        }
+        catch (FileNotFoundException)
+        {
+            // Too long, or gone meanwhile.
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            TransferLog.FileUnreadable(_log, file, e.Message);
+        }
     }
 }

@@ -143,11 +143,24 @@ public sealed class FileCatalogContentTests : IAsyncLifetime
         Assert.Equal(offer, await Catalog.OfferAsync("two").WithinAsync());
         File.Delete(_directory["two"]);
 
-        Assert.Null(await OpenAsync(offer));
-        await Catalog.OfferAsync("one").WithinAsync();
         await using IContent? content = await OpenAsync(offer);
 
         Assert.Equal(1000, content?.Length);
+        File.Delete(_directory["one"]);
+        Assert.Null(await OpenAsync(offer));
+    }
+
+    [Fact]
+    public async Task Open_DirectoryIsGone_IsNotThere()
+    {
+        using var served = new TemporaryDirectory();
+        byte[] bytes = served.WriteRandom("files/one", 1000);
+        await using FileCatalog catalog = FileCatalog.Open(served["files"], new() { CacheDirectory = null, TimeProvider = _clock });
+        await catalog.IndexAsync().WithinAsync();
+        Directory.Delete(served["files"], recursive: true);
+        _clock.Advance(FileCatalog.RescanInterval);
+
+        Assert.Null(await catalog.OpenAsync(OfferOf(bytes).Root, CancellationToken.None).AsTask().WithinAsync());
     }
 
     [Fact]
