@@ -47,7 +47,7 @@ internal static class CertCommand
             throw new UsageException("--days is 1 to 3652.");
         }
 
-        if (path == keyPath)
+        if (NewFile.IsSame(path, keyPath))
         {
             throw new UsageException("The certificate and its key go into two files.");
         }
@@ -56,11 +56,9 @@ internal static class CertCommand
         NewFile.Check(path, replace);
         NewFile.Check(keyPath, replace);
         List<string> names = [.. parsed.GetRequiredValue(Names)];
-        using X509Certificate2 certificate = KwikCertificate.CreateSelfSigned(
-            names, TimeSpan.FromDays(days), TimeProvider.System.GetUtcNow());
+        using X509Certificate2 certificate = Create(names, days);
         using ECDsa key = certificate.GetECDsaPrivateKey()!;
-        NewFile.Write(keyPath, key.ExportPkcs8PrivateKeyPem(), secret: true);
-        NewFile.Write(path, certificate.ExportCertificatePem(), secret: false);
+        NewFile.Write(replace, (keyPath, key.ExportPkcs8PrivateKeyPem(), true), (path, certificate.ExportCertificatePem(), false));
         string pin = KeyHash.OfCertificate(certificate).ToString();
         if (parsed.GetValue(Json))
         {
@@ -73,5 +71,17 @@ internal static class CertCommand
         }
 
         return (int)ExitCode.Ok;
+    }
+
+    private static X509Certificate2 Create(List<string> names, int days)
+    {
+        try
+        {
+            return KwikCertificate.CreateSelfSigned(names, TimeSpan.FromDays(days), TimeProvider.System.GetUtcNow());
+        }
+        catch (ArgumentException e)
+        {
+            throw new UsageException($"--name: {e.Message}", e);
+        }
     }
 }

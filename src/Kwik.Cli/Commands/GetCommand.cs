@@ -106,7 +106,7 @@ internal static class GetCommand
     private static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
         (EndPoint primary, string path) = ParseUrl(parsed.GetRequiredValue(Url));
-        string target = parsed.GetValue(Output) ?? Path.GetFileName(path);
+        string target = Target(parsed, path);
         KwikClientOptions connect = Usage(() =>
         {
             KwikClientOptions options = ConnectOptions(parsed, primary);
@@ -170,6 +170,20 @@ internal static class GetCommand
         return (int)ExitCode.Ok;
     }
 
+    /// <summary>Where the file goes, which is no place for anything else.</summary>
+    private static string Target(ParseResult parsed, string path)
+    {
+        string target = parsed.GetValue(Output) ?? Path.GetFileName(path);
+        if (string.IsNullOrWhiteSpace(target) || target.Contains('\0', StringComparison.Ordinal))
+        {
+            throw new UsageException("Name the file to write with -o.");
+        }
+
+        return parsed.GetValue(ReportPage) is { } page && NewFile.IsSame(page, target)
+            ? throw new UsageException("The file and the page about it go into two files.")
+            : target;
+    }
+
     private static void RefuseWithStandardOutput(ParseResult parsed, Option option, bool isSaid)
     {
         if (isSaid && parsed.GetResult(option) is not null)
@@ -218,6 +232,10 @@ internal static class GetCommand
         {
             roots = [];
             roots.ImportFromPemFile(authority.FullName);
+            if (roots.Count == 0)
+            {
+                throw new UsageException($"There is no certificate in '{authority}'.");
+            }
         }
 
         return new()

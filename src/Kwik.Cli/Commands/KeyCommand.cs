@@ -32,7 +32,7 @@ internal static class KeyCommand
     {
         string path = parsed.GetRequiredValue(Output);
         string publicPath = parsed.GetValue(Public) ?? Path.ChangeExtension(path, ".pub");
-        if (path == publicPath)
+        if (NewFile.IsSame(path, publicPath))
         {
             throw new UsageException("The private and the public key go into two files.");
         }
@@ -41,8 +41,7 @@ internal static class KeyCommand
         NewFile.Check(path, replace);
         NewFile.Check(publicPath, replace);
         using PrimaryKey key = PrimaryKey.Create();
-        NewFile.Write(path, key.ToPem(), secret: true);
-        NewFile.Write(publicPath, key.PublicKey.ToPem(), secret: false);
+        NewFile.Write(replace, (path, key.ToPem(), true), (publicPath, key.PublicKey.ToPem(), false));
         if (parsed.GetValue(Json))
         {
             CommonOptions.WriteJson(new(path, publicPath), JsonObjects.Default.KeyJson);

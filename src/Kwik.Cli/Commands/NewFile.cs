@@ -15,19 +15,54 @@ internal static class NewFile
         }
     }
 
-    /// <summary>Writes a text; a secret one is for the owner's eyes from its first moment on (mode 0600).</summary>
-    public static void Write(string path, string text, bool secret)
+    /// <summary>True when two paths are one file.</summary>
+    public static bool IsSame(string path, string other) => Path.GetFullPath(path) == Path.GetFullPath(other);
+
+    /// <summary>
+    /// Writes texts, all or, where they cannot be written, none; what is replaced is there until the new one is whole. A secret one is for
+    /// the owner's eyes from its first moment on (mode 0600).
+    /// </summary>
+    /// <exception cref="TransferException">TargetExists: it came into being meanwhile.</exception>
+    public static void Write(bool replace, params ReadOnlySpan<(string Path, string Text, bool IsSecret)> files)
     {
-        // A file that is replaced would keep its mode.
-        File.Delete(path);
+        var written = new List<string>();
+        try
+        {
+            foreach ((string path, string text, bool isSecret) in files)
+            {
+                string draft = $"{path}.{Path.GetRandomFileName()}";
+                written.Add(draft);
+                WriteDraft(draft, text, isSecret);
+            }
+
+            for (int i = 0; i < files.Length; i++)
+            {
+                Check(files[i].Path, replace);
+                File.Move(written[i], files[i].Path, replace);
+            }
+        }
+        finally
+        {
+            foreach (string draft in written.Where(File.Exists))
+            {
+                File.Delete(draft);
+            }
+        }
+    }
+
+    private static void WriteDraft(string path, string text, bool isSecret)
+    {
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (secret && !OperatingSystem.IsWindows())
+        if (isSecret && !OperatingSystem.IsWindows())
         {
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         }
 
-        using var writer = new StreamWriter(path, options);
+        using var file = new FileStream(path, options);
+        using var writer = new StreamWriter(file);
         writer.Write(text.TrimEnd());
         writer.Write('\n');
+        writer.Flush();
+        file.Flush(flushToDisk: true);
     }
 }

@@ -24,7 +24,7 @@ internal static class ReportCommand
 
     /// <summary>Makes the page of a qlog.</summary>
     /// <exception cref="InvalidDataException">It is none, or broken.</exception>
-    public static void WritePage(string record, string page)
+    public static void WritePage(string record, string page, bool replace)
     {
         RunRecord run;
         using (FileStream stream = File.OpenRead(record))
@@ -32,7 +32,7 @@ internal static class ReportCommand
             run = QlogReader.Read(stream);
         }
 
-        NewFile.Write(page, ReportPage.Write(run), secret: false);
+        NewFile.Write(replace, (page, ReportPage.Write(run), false));
     }
 
     private static int Run(ParseResult parsed)
@@ -44,10 +44,11 @@ internal static class ReportCommand
             throw new UsageException("The page and the qlog go into two files.");
         }
 
-        NewFile.Check(page, parsed.GetValue(Force));
+        bool replace = parsed.GetValue(Force);
+        NewFile.Check(page, replace);
         try
         {
-            WritePage(record, page);
+            WritePage(record, page, replace);
         }
         catch (InvalidDataException e)
         {

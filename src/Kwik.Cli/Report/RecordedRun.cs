@@ -11,11 +11,12 @@ internal sealed class RecordedRun : IDisposable
 {
     private readonly string? _directory;
     private readonly string? _page;
+    private readonly bool _replace;
     private string? _record;
     private Exception? _failure;
     private bool _finished;
 
-    private RecordedRun(string? directory, string? page) => (_directory, _page) = (directory, page);
+    private RecordedRun(string? directory, string? page, bool replace) => (_directory, _page, _replace) = (directory, page, replace);
 
     public QlogOptions Options => new() { Open = Open };
 
@@ -33,7 +34,7 @@ internal sealed class RecordedRun : IDisposable
             Directory.CreateDirectory(directory);
         }
 
-        return directory is null && page is null ? null : new RecordedRun(directory, page);
+        return directory is null && page is null ? null : new RecordedRun(directory, page, replace);
     }
 
     /// <summary>Makes the page; after the session has ended.</summary>
@@ -49,7 +50,7 @@ internal sealed class RecordedRun : IDisposable
 
             if (_page is not null && _record is not null)
             {
-                ReportCommand.WritePage(_record, _page);
+                ReportCommand.WritePage(_record, _page, _replace);
             }
         }
         finally

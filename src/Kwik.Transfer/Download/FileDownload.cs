@@ -66,7 +66,17 @@ internal sealed class FileDownload
             return null;
         }
 
-        _part.Commit(_options.Overwrite);
+        try
+        {
+            _part.Commit(_options.Overwrite);
+        }
+        catch (TransferException)
+        {
+            // All of it is there, and lacks only its name.
+            _part.Record();
+            throw;
+        }
+
         List<DownloadSource> sources = _watch.Sources();
         _options.Progress?.Report(new(offer.Length, offer.Length, _resumed, _elapsed, sources));
         return new()

@@ -69,6 +69,12 @@ internal sealed class PartFile : IDisposable
             throw new TransferException(TransferError.Disk, $"'{target}' is a directory; name the file to write.");
         }
 
+        if (Path.Exists(target) && !FileKind.IsRegular(File.ResolveLinkTarget(target, returnFinalTarget: true)?.FullName ?? target))
+        {
+            // A device, a pipe or a socket, whose name a file would get.
+            throw new TransferException(TransferError.Disk, $"'{target}' is no regular file; name the file to write.");
+        }
+
         if (File.Exists(target) && !overwrite)
         {
             throw TargetExists(target);
@@ -212,7 +218,12 @@ internal sealed class PartFile : IDisposable
             return;
         }
 
-        Flush();
+        if (!_file.IsClosed)
+        {
+            // Closed it was flushed before, to be given its name.
+            Flush();
+        }
+
         try
         {
             record.Write(RecordPath);

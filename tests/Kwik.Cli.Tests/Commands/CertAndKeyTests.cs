@@ -40,6 +40,29 @@ public sealed class CertAndKeyTests : IDisposable
     }
 
     [Theory]
+    [InlineData("--name", "")]
+    [InlineData("--name", "a..b")]
+    [InlineData("--key", "./x.pem")]
+    public async Task Cert_OptionsThatMakeNoSense_Are2(params string[] options)
+    {
+        (await KwikProcess.RunAsync(_here.Path, ["cert", "-o", "x.pem", .. options])).AssertFailure(2);
+
+        Assert.Empty(_here.Entries);
+    }
+
+    /// <summary>The public key cannot be written: the private one, which secondaries trust, is as it was.</summary>
+    [Fact]
+    public async Task Key_ThatCannotBeReplaced_IsLeftAlone()
+    {
+        byte[] before = _here.WriteRandom("x.key", 10);
+
+        (await KwikProcess.RunAsync(_here.Path, "key", "-o", "x.key", "--public", "nowhere/x.pub", "--force")).AssertFailure(9, "nowhere");
+
+        Assert.Equal(["x.key"], _here.Entries);
+        Assert.Equal(before, File.ReadAllBytes(_here["x.key"]));
+    }
+
+    [Theory]
     [InlineData("cert", "x.pem")]
     [InlineData("cert", "x.key")]
     [InlineData("key", "x.pub")]

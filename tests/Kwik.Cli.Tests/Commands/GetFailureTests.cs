@@ -38,6 +38,41 @@ public sealed class GetFailureTests : IAsyncLifetime
         Assert.Empty(_here.Entries);
     }
 
+    [Theory]
+    [InlineData]
+    [InlineData("--force")]
+    public async Task Get_IntoWhatIsNoRegularFile_Is9AndLeavesIt(params string[] force)
+    {
+        foreach (string target in (string[])["/dev/null", "link"])
+        {
+            if (target == "link")
+            {
+                File.CreateSymbolicLink(_here[target], "/dev/null");
+            }
+
+            (await KwikProcess.RunAsync(_here.Path, ["get", Server.Url("a"), "--pin", Server.Pin, "-o", target, .. force]))
+                .AssertFailure(9, "no regular file");
+        }
+
+        Assert.Equal(["link"], _here.Entries);
+        Assert.Equal("/dev/null", new FileInfo(_here["link"]).LinkTarget);
+    }
+
+    [Theory]
+    [InlineData("two files", "-o", "x", "--report", "./x")]
+    [InlineData("two files", "--report", "a")]
+    [InlineData("-o", "-o", "")]
+    [InlineData("no certificate", "-o", "x", "--ca", "empty.pem")]
+    public async Task Get_NamesThatMakeNoSense_Are2(string mentions, params string[] options)
+    {
+        File.WriteAllText(_here["empty.pem"], "");
+        string[] pin = options.Contains("--ca") ? [] : ["--pin", Server.Pin];
+
+        (await KwikProcess.RunAsync(_here.Path, ["get", Server.Url("a"), .. pin, .. options])).AssertFailure(2, mentions);
+
+        Assert.Equal(["empty.pem"], _here.Entries);
+    }
+
     [Fact]
     public async Task Get_NobodyListens_Is1()
     {
