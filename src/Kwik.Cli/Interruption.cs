@@ -18,10 +18,7 @@ internal static class Interruption
     private static readonly CancellationTokenSource Asked = new();
     private static readonly TaskCompletionSource<int> Late = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private static readonly List<PosixSignalRegistration> Registrations = [];
-
-    // timeout(1) and programs like it send a signal to the process and once more to its group: that is nobody's second thought.
-    private static readonly TimeSpan SameSignal = TimeSpan.FromMilliseconds(300);
-    private static long FirstAt;
+    private static readonly SecondThought SecondThought = new();
 
     /// <summary>Cancelled by the first signal.</summary>
     public static CancellationToken Token => Asked.Token;
@@ -35,11 +32,8 @@ internal static class Interruption
 
     private static void OnSignal(PosixSignalContext context)
     {
-        long now = TimeProvider.System.GetTimestamp();
-        long first = Interlocked.CompareExchange(ref FirstAt, now, 0);
-        bool isFirst = first == 0;
-        // A terminal that is closed says so more than once.
-        context.Cancel = isFirst || context.Signal == PosixSignal.SIGHUP || TimeProvider.System.GetElapsedTime(first, now) < SameSignal;
+        (bool isFirst, bool insists) = SecondThought.Take(context.Signal);
+        context.Cancel = !insists;
         if (isFirst)
         {
             _ = GiveUpLaterAsync(128 + NumberOf(context.Signal));

@@ -105,11 +105,14 @@ internal sealed class KwikProcess : IAsyncDisposable
     public void CloseInput() => _process.StandardInput.Close();
 
     /// <summary>Sends a signal, as a shell would.</summary>
-    public async Task SignalAsync(string signal)
+    public async Task SignalAsync(string signal) => Assert.True(await TrySignalAsync(signal));
+
+    /// <summary>The same; false when it has ended.</summary>
+    public async Task<bool> TrySignalAsync(string signal)
     {
-        using Process kill = Process.Start("kill", ["-" + signal, $"{_process.Id}"]);
+        using Process kill = Process.Start(new ProcessStartInfo("kill", ["-" + signal, $"{_process.Id}"]) { RedirectStandardError = true })!;
         await kill.WaitForExitAsync().WithinAsync();
-        Assert.Equal(0, kill.ExitCode);
+        return kill.ExitCode == 0;
     }
 
     /// <summary>Waits until it ends; what it printed before is what is left to read.</summary>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Kwik.Cli.Output;
@@ -19,6 +20,18 @@ internal static class CommonOptions
         DefaultValueFactory = _ => ProgressStyle.Auto,
         HelpName = "auto|plain|json|none",
     };
+
+    /// <summary>A number of bytes, or one with a unit.</summary>
+    public static long? ParseSize(ArgumentResult result)
+    {
+        string text = result.Tokens[0].Value;
+        if (!ByteSize.TryParse(text, out long bytes))
+        {
+            result.AddError($"'{text}' is no size; say bytes, or a unit, as 500MiB or 1.5GB");
+        }
+
+        return bytes;
+    }
 
     public static void WriteJson<T>(T value, JsonTypeInfo<T> type) => Console.Out.WriteLine(JsonSerializer.Serialize(value, type));
 }

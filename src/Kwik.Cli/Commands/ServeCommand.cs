@@ -64,8 +64,9 @@ internal static class ServeCommand
 
     private static readonly Option<long?> MaxFileSize = new("--max-file-size")
     {
-        Description = "Bytes of the longest file that is served; default: no limit.",
-        HelpName = "bytes",
+        Description = "The longest file that is served, bytes or with a unit (500MiB, 4GiB); default: no limit.",
+        HelpName = "SIZE",
+        CustomParser = CommonOptions.ParseSize,
     };
 
     private static readonly Option<string[]> AllowExtension = new("--allow-extension")
@@ -124,9 +125,10 @@ internal static class ServeCommand
         RefuseOptionsOfOtherRole(parsed, role);
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var hurrying = new CancellationTokenSource();
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => Stop(signal, stopping, hurrying));
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => Stop(signal, stopping, hurrying));
-        using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal => Stop(signal, stopping, hurrying));
+        var secondThought = new SecondThought();
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop);
         using IHost host = Build(parsed, role);
         try
         {
@@ -150,13 +152,17 @@ internal static class ServeCommand
         await UntilStoppedAsync(host, stopping.Token);
         await host.StopAsync(hurrying.Token);
         return (int)ExitCode.Ok;
-    }
 
-    /// <summary>The first signal asks the host to stop, the second one not to wait for its clients.</summary>
-    private static void Stop(PosixSignalContext signal, CancellationTokenSource stopping, CancellationTokenSource hurrying)
-    {
-        signal.Cancel = true;
-        (stopping.IsCancellationRequested ? hurrying : stopping).Cancel();
+        // The first signal asks the host to stop, a second one not to wait for its clients.
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            (bool isFirst, bool insists) = secondThought.Take(signal.Signal);
+            if (isFirst || insists)
+            {
+                (insists ? hurrying : stopping).Cancel();
+            }
+        }
     }
 
     /// <summary>Also when the host stops by itself, because its server has failed.</summary>
