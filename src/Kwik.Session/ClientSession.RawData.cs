@@ -32,7 +32,7 @@ public sealed partial class ClientSession
         KwikPath? to = Across(from, raw.PathId, out uint pathId);
         var carried = new ControlFrame { RawData = new RawData { PathId = pathId, Id = raw.Id, Data = raw.Data } };
         KwikError refused = to is null ? KwikError.PathLost
-            : to.CarryBudget.TryTake() && to.Control.TrySendRaw(carried) ? KwikError.None
+            : to.TryCarry(carried) ? KwikError.None
             : KwikError.LimitExceeded;
         if (refused != KwikError.None)
         {
@@ -46,10 +46,20 @@ public sealed partial class ClientSession
     private void Carry(KwikPath from, RawDataRefused refused)
     {
         KwikPath? to = Across(from, refused.PathId, out uint pathId);
-        to?.Control.Send(new ControlFrame
+        // To the primary it is this client that refuses: what a secondary makes up would end the whole session.
+        if (from.Role == ServerRole.Secondary && (refused.Id == 0 || refused.Id > from.HighestCarried))
         {
-            RawDataRefused = new RawDataRefused { PathId = pathId, Id = refused.Id, ErrorCode = refused.ErrorCode },
-        });
+            throw RawDataViolation(from, $"refused raw data {refused.Id}, which was not carried to it");
+        }
+
+        // The frames of all secondaries count as this client's at the primary. What is too many is dropped: nobody waits for it.
+        if (to?.CarryBudget.TryTake() == true)
+        {
+            to.Control.Send(new ControlFrame
+            {
+                RawDataRefused = new RawDataRefused { PathId = pathId, Id = refused.Id, ErrorCode = refused.ErrorCode },
+            });
+        }
     }
 
     /// <summary>

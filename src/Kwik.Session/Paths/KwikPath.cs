@@ -16,6 +16,7 @@ internal sealed class KwikPath
     private readonly AsyncSignal _busyChanged = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _isolated = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ulong _highestCarried;
     private long _lastHeard;
     private TimeSpan _roundTrip;
     private long _bytesReceived;
@@ -65,8 +66,11 @@ internal sealed class KwikPath
     /// <summary>What the server may send on this connection; set before anything is received.</summary>
     public TokenBucket? Budget { get; set; }
 
-    /// <summary>Raw data that is carried to the server.</summary>
+    /// <summary>Raw data, and refusals of it, that are carried to the server.</summary>
     public TokenBucket CarryBudget { get; }
+
+    /// <summary>The highest number of raw data that was carried to the server; 0 before the first.</summary>
+    public ulong HighestCarried => Volatile.Read(ref _highestCarried);
 
     /// <summary>Why the connection ended; null while it lives.</summary>
     public KwikException? Fault { get; private set; }
@@ -135,6 +139,23 @@ internal sealed class KwikPath
                 return _time.GetUtcNow() - _time.GetElapsedTime(_lastHeard);
             }
         }
+    }
+
+    /// <summary>Carries raw data to the server, if it takes more now.</summary>
+    public bool TryCarry(ControlFrame frame)
+    {
+        if (!CarryBudget.TryTake())
+        {
+            return false;
+        }
+
+        // Before it is sent: the server may refuse it at once. Servers number what they send, but may send it in another order.
+        lock (_gate)
+        {
+            _highestCarried = Math.Max(_highestCarried, frame.RawData.Id);
+        }
+
+        return Control.TrySendRaw(frame);
     }
 
     /// <summary>Takes a place for one more outstanding range, if there is one.</summary>

@@ -218,6 +218,100 @@ public sealed class RawDataTests
         Assert.NotNull(dropped);
     });
 
+    /// <summary>What the primary sent to one secondary is not another one's to refuse, and what it never sent is nobody's.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(1L << 40)]
+    public void RawDataRefused_ForWhatWasNotCarriedToASecondary_EndsItsPathAndNotTheSession(long id) => Simulation.Run(1, async world =>
+    {
+        var sent = new TaskCompletionSource();
+        KwikError code = KwikError.None;
+        byte[]? received = null;
+        await using var deployment = new SimulatedDeployment(world);
+        await using RogueSecondary rogue = await RogueSecondary.StartAsync(world.Host("rogue"), async client =>
+        {
+            await sent.Task;
+            await client.SendAsync(new ControlFrame { RawDataRefused = new RawDataRefused { Id = (ulong)id } });
+            code = (await Assert.ThrowsAnyAsync<KwikException>(() => client.ReceiveAsync())).Code;
+        });
+        SecondaryServer secondary = await deployment.StartSecondaryAsync(Name, null, EchoAsync);
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            int bad = await session.AddPathAsync(rogue.Address);
+            int good = await session.AddPathAsync(secondary);
+            await session.SendRawDataAsync(good, new byte[1]);
+            await session.ReceiveRawDataAsync();
+            sent.SetResult();
+            await session.Events.UntilAsync(bad, PathState.Removed);
+            await session.SendRawDataAsync(good, new byte[2]);
+            received = (await session.ReceiveRawDataAsync()).Data.ToArray();
+            Assert.DoesNotContain(Taken(session), happened => happened is RawDataDropped);
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await session.Closed;
+        await rogue.DisposeAsync();
+
+        Assert.Equal(new byte[2], received);
+        Assert.Equal(KwikError.MetadataProtocolViolation, code);
+    });
+
+    /// <summary>Each secondary keeps its own limit; together they would exceed the client's at the primary.</summary>
+    [Fact]
+    public void RawDataRefused_MoreThanAClientCarries_IsDroppedAndBreaksNoLimitAtThePrimary() => Simulation.Run(1, async world =>
+    {
+        const int refusals = 900;
+        var sent = new TaskCompletionSource();
+        var received = new List<int>();
+        int dropped = 0;
+        await using var deployment = new SimulatedDeployment(world);
+        var rogues = new List<RogueSecondary>();
+        for (int i = 1; i <= 2; i++)
+        {
+            rogues.Add(await RogueSecondary.StartAsync(world.Host($"rogue {i}"), async client =>
+            {
+                Task receiving = client.ReceiveAsync();
+                await sent.Task;
+                await world.Delay(TimeSpan.FromSeconds(1));
+                for (int refused = 0; refused < refusals; refused++)
+                {
+                    await client.SendAsync(new ControlFrame { RawDataRefused = new RawDataRefused { Id = 1 } });
+                }
+
+                await world.Delay(TimeSpan.FromSeconds(1));
+                await client.SendAsync(new ControlFrame { RawData = new RawData { Id = 1, Data = ByteString.CopyFrom(1) } });
+                await receiving;
+            }));
+        }
+
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            foreach (RogueSecondary rogue in rogues)
+            {
+                await session.SendRawDataAsync(await session.AddPathAsync(rogue.Address), new byte[1]);
+            }
+
+            sent.SetResult();
+            while (received.Count < rogues.Count)
+            {
+                received.Add((await session.ReceiveRawDataAsync()).PathId);
+            }
+
+            dropped = Taken(session).Count(happened => happened is RawDataDropped);
+        });
+
+        await using ClientSession session = await deployment.ConnectAsync();
+        await session.Closed;
+        foreach (RogueSecondary rogue in rogues)
+        {
+            await rogue.DisposeAsync();
+        }
+
+        Assert.Equal([1, 2], received.Order());
+        Assert.InRange(dropped, 1, 2 * FrameBudget.CarriedPerSecond);
+    });
+
     [Theory]
     [SimulationSeeds]
     public void Session_Ended_FailsEveryPendingCall(int seed) => Simulation.Run(seed, async world =>
@@ -320,6 +414,25 @@ public sealed class RawDataTests
         var bytes = new byte[length];
         world.Random.NextBytes(bytes);
         return bytes;
+    }
+
+    private static async Task EchoAsync(SecondarySession session)
+    {
+        while (true)
+        {
+            await session.SendRawDataAsync((await session.ReceiveRawDataAsync()).Data);
+        }
+    }
+
+    private static List<SessionEvent> Taken(PrimarySession session)
+    {
+        var taken = new List<SessionEvent>();
+        while (session.Events.TryRead(out SessionEvent? happened))
+        {
+            taken.Add(happened);
+        }
+
+        return taken;
     }
 
     private static async Task SendAsync(PrimarySession session, int path, byte[][] pieces)
