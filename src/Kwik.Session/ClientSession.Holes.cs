@@ -114,6 +114,7 @@ public sealed partial class ClientSession
 
     private void Synchronise(KwikStream stream, int pathId, Hole hole)
     {
+        _offsets.Asked(stream.Id, pathId);
         if (_paths.FindServing(pathId) is { } path)
         {
             path.Control.Send(new ControlFrame
@@ -128,7 +129,7 @@ public sealed partial class ClientSession
         }
         else
         {
-            _offsets.Answered(stream.Id, hole.Offset, comes: false);
+            _offsets.Answered(stream.Id, pathId, hole.Offset, comes: false);
         }
     }
 
@@ -145,7 +146,7 @@ public sealed partial class ClientSession
         bool isOnItsWay = FindFetch(streamId) is { } fetch
             ? fetch.ProgressAt(next) is not null
             : _mappings.SourcesOf(streamId).Exists(source => source.Id.PathId == path.Id && source.Offset <= next);
-        _offsets.Answered(streamId, next, comes: !response.SyncRequired || isOnItsWay);
+        _offsets.Answered(streamId, path.Id, next, comes: !response.SyncRequired || isOnItsWay);
     }
 
     /// <summary>Asks anew for a hole: of other servers when it was asked for, of the primary's application when it was pushed.</summary>

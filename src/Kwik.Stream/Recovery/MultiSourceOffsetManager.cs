@@ -111,12 +111,24 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
         }
     }
 
-    /// <summary>A source answered the question about a hole. False when nobody asked it.</summary>
-    public bool Answered(long streamId, long offset, bool comes)
+    /// <summary>The question about a hole is put to this path: nobody else can answer it.</summary>
+    public void Asked(long streamId, int pathId)
     {
         lock (_gate)
         {
-            if (!_watches.TryGetValue(streamId, out Watch? watch) || watch.Answer == Answer.NotAsked)
+            if (_watches.TryGetValue(streamId, out Watch? watch))
+            {
+                watch.AskedPath = pathId;
+            }
+        }
+    }
+
+    /// <summary>A source answered the question about a hole. False when it was not asked.</summary>
+    public bool Answered(long streamId, int pathId, long offset, bool comes)
+    {
+        lock (_gate)
+        {
+            if (!_watches.TryGetValue(streamId, out Watch? watch) || watch.AskedPath != pathId)
             {
                 return false;
             }
@@ -183,6 +195,9 @@ internal sealed class MultiSourceOffsetManager(RecoveryOptions options, TimeProv
         public long Progress => progress;
 
         public long Since => since;
+
+        /// <summary>Null until somebody was asked.</summary>
+        public int? AskedPath { get; set; }
 
         public Answer Answer { get; set; }
     }

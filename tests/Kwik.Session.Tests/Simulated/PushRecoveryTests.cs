@@ -1,7 +1,9 @@
 using Kwik.Data;
+using Kwik.Data.Wire;
 using Kwik.Sessions;
 using Kwik.Streams;
 using Kwik.Testing;
+using RangeLost = Kwik.Sessions.RangeLost;
 
 namespace Kwik.Session.Tests.Simulated;
 
@@ -139,6 +141,33 @@ public sealed class PushRecoveryTests
         RangeLost lost = Assert.Single(scene.Lost());
         Assert.Equal((1000, Size - 1000, 1), (lost.Offset, lost.Length, lost.PathId));
         await AssertWholeAsync(scene, lost);
+    });
+
+    /// <summary>Path 2 pushes, and pauses; when the client asks it about the next byte, path 1 answers in its place.</summary>
+    [Fact]
+    public void AnswerAboutAHole_FromAPathThatWasNotAsked_CostsNobodyItsGrant() => PushScene.Run(1, secondaries: 2, async scene =>
+    {
+        await scene.GrantAsync(2, 0, Size);
+        scene.Written.CompleteWrites(Size);
+        Task<(byte[], KwikException?)> reading = scene.ReadAsync();
+        ITransportStream pushed = await scene.BeginAsync(2, (0, Content[..1000]));
+        for (int i = 0; i < 400; i++)
+        {
+            await scene.Secondary(1).SendAsync(new ControlFrame
+            {
+                OffsetSyncResponse = new OffsetSyncResponse { KwikStreamId = (ulong)scene.Stream.Id, SyncRequired = true },
+            });
+            await scene.World.Delay(TimeSpan.FromMilliseconds(10));
+        }
+
+        await pushed.WriteAsync(
+            RawPeer.Bytes((StreamFrame.Data(Size - 1000), Content[1000..]), (StreamFrame.Close(Size), [])), completeWrites: true);
+        (byte[] received, KwikException? fault) = await reading;
+
+        Assert.Null(fault);
+        Assert.Equal(Content, received);
+        Assert.Empty(Treated(scene));
+        Assert.Empty(scene.Lost());
     });
 
     /// <summary>Path 1 may write the stream, and with the first fault beyond it; nobody has yet.</summary>

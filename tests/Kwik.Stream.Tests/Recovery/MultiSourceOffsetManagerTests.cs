@@ -9,6 +9,9 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     private static readonly TimeSpan Reorder = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Aggregation = TimeSpan.FromSeconds(30);
 
+    // Whom Ask asks.
+    private const int Source = 1;
+
     private readonly RawPeer _peer = new();
     private readonly ManualTime _time = new();
     private readonly MultiSourceOffsetManager _offsets;
@@ -29,7 +32,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
         Place(0, 100);
         AssertDue(HoleStep.None, after: TimeSpan.FromHours(1));
         AssertDue(HoleStep.None, after: TimeSpan.FromHours(1));
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
     }
 
     [Fact]
@@ -64,7 +67,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     public void Inspect_SourceSaysItComes_IsOverdueAfterAggregationTimeout()
     {
         Ask();
-        Assert.True(_offsets.Answered(0, 0, comes: true));
+        Assert.True(_offsets.Answered(0, Source, 0, comes: true));
         AssertDue(HoleStep.None, after: Aggregation - Reorder - Tick);
         AssertDue(HoleStep.Overdue, after: Tick, new Hole(0, 100));
     }
@@ -73,7 +76,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     public void Inspect_SourceSaysItDoesNotCome_IsOverdueAtOnce()
     {
         Ask();
-        Assert.True(_offsets.Answered(0, 0, comes: false));
+        Assert.True(_offsets.Answered(0, Source, 0, comes: false));
         AssertDue(HoleStep.Overdue, after: TimeSpan.Zero, new Hole(0, 100));
     }
 
@@ -81,7 +84,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     public void Inspect_NotTreated_SaysSoAgain()
     {
         Ask();
-        Assert.True(_offsets.Answered(0, 0, comes: false));
+        Assert.True(_offsets.Answered(0, Source, 0, comes: false));
         AssertDue(HoleStep.Overdue, after: TimeSpan.Zero, new Hole(0, 100));
         AssertDue(HoleStep.Overdue, after: TimeSpan.Zero, new Hole(0, 100));
     }
@@ -89,12 +92,12 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     [Fact]
     public void Answered_NobodyAsked_IsFalseAndChangesNothing()
     {
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
         Place(100, 10);
         AssertDue(HoleStep.None, after: TimeSpan.Zero);
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
         AssertDue(HoleStep.Synchronise, after: Reorder, new Hole(0, 100));
-        Assert.False(_offsets.Answered(4, 0, comes: false));
+        Assert.False(_offsets.Answered(4, Source, 0, comes: false));
         AssertDue(HoleStep.None, after: Tick);
     }
 
@@ -102,17 +105,27 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     public void Answered_ForAnotherOffset_ChangesNothing()
     {
         Ask();
-        Assert.True(_offsets.Answered(0, 1, comes: false));
+        Assert.True(_offsets.Answered(0, Source, 1, comes: false));
         AssertDue(HoleStep.None, after: TimeSpan.Zero);
         AssertDue(HoleStep.Unanswered, after: Aggregation, new Hole(0, 100));
+    }
+
+    [Fact]
+    public void Answered_ByAPathThatWasNotAsked_IsFalseAndChangesNothing()
+    {
+        Ask();
+        Assert.False(_offsets.Answered(0, Source + 1, 0, comes: false));
+        AssertDue(HoleStep.None, after: TimeSpan.Zero);
+        Assert.True(_offsets.Answered(0, Source, 0, comes: false));
+        AssertDue(HoleStep.Overdue, after: TimeSpan.Zero, new Hole(0, 100));
     }
 
     [Fact]
     public void Answered_Twice_TheFirstAnswerStays()
     {
         Ask();
-        Assert.True(_offsets.Answered(0, 0, comes: true));
-        Assert.True(_offsets.Answered(0, 0, comes: false));
+        Assert.True(_offsets.Answered(0, Source, 0, comes: true));
+        Assert.True(_offsets.Answered(0, Source, 0, comes: false));
         AssertDue(HoleStep.None, after: TimeSpan.Zero);
         AssertDue(HoleStep.Overdue, after: Aggregation, new Hole(0, 100));
     }
@@ -123,7 +136,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
         Ask();
         AssertDue(HoleStep.Unanswered, after: Aggregation, new Hole(0, 100));
         _offsets.Treated(0);
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
         AssertDue(HoleStep.None, after: TimeSpan.Zero);
         AssertDue(HoleStep.None, after: Reorder - Tick);
         AssertDue(HoleStep.Synchronise, after: Tick, new Hole(0, 100));
@@ -137,7 +150,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
         Place(0, 50);
         await _peer.Stream.ReadAsync(50);
         AssertDue(HoleStep.None, after: Aggregation);
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
         AssertDue(HoleStep.None, after: Reorder - Tick);
         AssertDue(HoleStep.Synchronise, after: Tick, new Hole(50, 100));
     }
@@ -160,7 +173,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
         Place(0, 100);
         await _peer.Stream.ReadAsync(110);
         AssertDue(HoleStep.None, after: Aggregation);
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
     }
 
     [Fact]
@@ -185,7 +198,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
         Ask();
         _peer.Stream.Abort(KwikError.Cancelled);
         AssertDue(HoleStep.None, after: Aggregation);
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
         Assert.Equal(KwikError.Cancelled, (await _peer.Stream.ReadFaultAsync()).Code);
     }
 
@@ -195,7 +208,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
         Ask();
         await _peer.Stream.DisposeAsync().WithinAsync();
         AssertDue(HoleStep.None, after: Aggregation);
-        Assert.False(_offsets.Answered(0, 0, comes: false));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: false));
     }
 
     [Fact]
@@ -203,9 +216,9 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
     {
         Ask();
         _offsets.Forget(4);
-        Assert.True(_offsets.Answered(0, 0, comes: true));
+        Assert.True(_offsets.Answered(0, Source, 0, comes: true));
         _offsets.Forget(0);
-        Assert.False(_offsets.Answered(0, 0, comes: true));
+        Assert.False(_offsets.Answered(0, Source, 0, comes: true));
     }
 
     [Fact]
@@ -265,6 +278,7 @@ public sealed class MultiSourceOffsetManagerTests : IAsyncLifetime
         Place(100, 10);
         AssertDue(HoleStep.None, after: TimeSpan.Zero);
         AssertDue(HoleStep.Synchronise, after: Reorder, new Hole(0, 100));
+        _offsets.Asked(0, Source);
     }
 
     private void Place(long offset, int length) => _peer.Place(1, offset, new byte[length]);
