@@ -17,7 +17,7 @@ public sealed partial class ClientSession
     private void OnOffer(WireOffer offer)
     {
         if (offer.Root.Length != ContentRoot.Size || offer.Length > (ulong)ContentOffer.MaxLength
-            || !ContentHasher.IsLeafSize(offer.LeafSize))
+            || !ContentHasher.IsLeafSize(offer.LeafSize) || offer.Grant.Length > HeldGrant.MaxSize)
         {
             throw Violation($"An offer for stream {offer.KwikStreamId} has values out of range.");
         }

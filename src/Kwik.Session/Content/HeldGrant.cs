@@ -11,7 +11,7 @@ namespace Kwik.Sessions;
 /// </summary>
 internal sealed class HeldGrant(ByteString bytes, TimeProvider time)
 {
-    /// <summary>Of a renewed one, so that requests that show it stay small.</summary>
+    /// <summary>So that requests that show it stay small.</summary>
     public const int MaxSize = 3 * 1024;
 
     private readonly long _receivedAt = time.GetTimestamp();

@@ -117,9 +117,16 @@ internal sealed class RangeAnswer : IRangeReceiver
         {
             Span<byte> hash = stackalloc byte[ContentRoot.Size];
             _hasher.Finish(hash);
-            _fetch.LeafArrived(this, _leaf, CollectionsMarshal.AsSpan(_pieces), hash);
-            _pieces.Clear();
-            BeginLeaf(_leafEnd);
+            try
+            {
+                _fetch.LeafArrived(this, _leaf, CollectionsMarshal.AsSpan(_pieces), hash);
+            }
+            finally
+            {
+                // Whatever becomes of them, they are no longer ours to return.
+                _pieces.Clear();
+                BeginLeaf(_leafEnd);
+            }
         }
     }
 

@@ -59,6 +59,25 @@ public sealed class GrantRenewalRuleTests
         }
     }
 
+    /// <summary>The requests that show a grant are to fit into a frame, whoever signed it.</summary>
+    [Fact]
+    public void Offer_WithAGrantThatIsTooLong_EndsTheSession()
+    {
+        Run(async scene =>
+        {
+            await scene.OfferAsync(HeldGrant.MaxSize);
+            await scene.AssertLivesAsync();
+        });
+        foreach (int length in new[] { HeldGrant.MaxSize + 1, ControlCodec.MaxFrameSize - 128 })
+        {
+            Run(async scene =>
+            {
+                await scene.OfferAsync(length);
+                Assert.Equal(KwikError.MetadataProtocolViolation, await scene.Primary.EndAsync());
+            });
+        }
+    }
+
     [Fact]
     public void Renewal_OfAStreamThatIsClosed_IsIgnored() => Run(async scene =>
     {
@@ -267,10 +286,15 @@ public sealed class GrantRenewalRuleTests
         public ValueTask SendAsync(Action<GrantRenewal, Grant> change) =>
             primary.SendAsync(new ControlFrame { GrantRenewal = Renewal(change) });
 
-        public ValueTask OfferAsync()
+        public ValueTask OfferAsync() => OfferAsync(Renewal((_, _) => { }).Grant);
+
+        /// <summary>Offers with a grant of this many bytes, which no server would take.</summary>
+        public ValueTask OfferAsync(int grantLength) => OfferAsync(Other(grantLength));
+
+        private ValueTask OfferAsync(ByteString grant)
         {
             Data.Wire.ContentOffer offer = ControlLimitTests.Offer(stream.Id, Content);
-            offer.Grant = Renewal((_, _) => { }).Grant;
+            offer.Grant = grant;
             return primary.SendAsync(new ControlFrame { ContentOffer = offer });
         }
 
