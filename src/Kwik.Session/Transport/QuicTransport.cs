@@ -79,9 +79,10 @@ internal sealed class QuicTransport : ITransport
         {
             connection = await handshake();
         }
-        catch (Exception e) when (QuicErrors.IsTransportError(e) || e is ArgumentException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
-            // ArgumentException: a server name that is no name, which a primary may have sent.
+            // Whatever it is: System.Net.Quic hands over what looking at the peer's certificate has thrown, and does not take every
+            // server name that a primary may send.
             throw QuicErrors.Map(e, what);
         }
 
@@ -89,11 +90,12 @@ internal sealed class QuicTransport : ITransport
         {
             return new QuicTransportConnection(connection);
         }
-        catch (KwikException e)
+        catch (Exception e)
         {
-            await connection.CloseAsync((long)e.Code);
+            KwikException fault = e as KwikException ?? QuicErrors.Map(e, what);
+            await connection.CloseAsync((long)fault.Code);
             await connection.DisposeAsync();
-            throw;
+            throw fault;
         }
     }
 

@@ -69,19 +69,36 @@ public sealed class QuicTransportListenerTests
         await Assert.ThrowsAsync<ObjectDisposedException>(() => accepting.WithinAsync());
     }
 
+    /// <summary>So it is with what looking at a server's certificate throws: whoever connects expects a KwikException.</summary>
+    [Fact]
+    public async Task Connect_WhereTheHandshakeFailsUnexpectedly_IsAKwikException()
+    {
+        await using ITransportListener listener = await ListenAsync(TestCertificates.SelfSigned("server"), clientRoots: null);
+        var root = new X509Certificate2(TestCertificates.SelfSigned("root"));
+        // With it no chain can be built.
+        root.Dispose();
+
+        KwikException e = await Assert.ThrowsAsync<KwikException>(
+            () => ConnectAsync(listener, TestCertificates.SelfSigned("client"), [root]).WithinAsync());
+        Assert.Equal(KwikError.Internal, e.Code);
+        Assert.IsType<CryptographicException>(e.InnerException);
+    }
+
     private static async Task<ITransportListener> ListenAsync(
         X509Certificate2 certificate, X509Certificate2Collection? clientRoots, Action<KwikException>? handshakeFailed = null) =>
         await QuicTransport.Instance.ListenAsync(
             new() { LocalEndPoint = AnyPort, ServerCertificate = certificate, TrustedClientRoots = clientRoots, HandshakeFailed = handshakeFailed },
             CancellationToken.None);
 
-    private static async Task<ITransportConnection> ConnectAsync(ITransportListener listener, X509Certificate2 certificate) =>
+    private static async Task<ITransportConnection> ConnectAsync(
+        ITransportListener listener, X509Certificate2 certificate, X509Certificate2Collection? roots = null) =>
         await QuicTransport.Instance.ConnectAsync(
             new()
             {
                 RemoteEndPoint = listener.LocalEndPoint,
                 ServerName = "server",
                 ClientCertificate = certificate,
+                TrustedRoots = roots,
                 AcceptAnyServer = true,
                 InboundBidirectionalStreams = 1,
             },
