@@ -176,7 +176,7 @@ internal readonly record struct StreamFrame
                 (StreamFrameType.Open, 2) or (_, 1) => frame with { Offset = (long)fields.Value },
                 (StreamFrameType.Data, 2) => frame with { DataLength = (int)Math.Min(fields.Value, int.MaxValue) },
                 (StreamFrameType.Data, 3) => frame with { HasChecksum = true, Checksum = (uint)fields.Value },
-                (StreamFrameType.Close, 2) => frame with { Error = (KwikError)fields.Value },
+                (StreamFrameType.Close, 2) => frame with { Error = KwikErrors.FromWire(fields.Value) },
                 (StreamFrameType.Close, 4) => frame with { IsOffered = fields.Value != 0 },
                 _ => frame,
             };

@@ -34,7 +34,7 @@ internal static class QuicErrors
 
     /// <summary>A peer's application error code; one that this version does not know reads as Internal.</summary>
     public static KwikError FromWire(long? code) =>
-        code is { } value && Enum.IsDefined((KwikError)value) ? (KwikError)value : KwikError.Internal;
+        code is { } value ? KwikErrors.FromWire((ulong)value) : KwikError.Internal;
 
     private static bool EndsConnection(Exception e, bool wasClosedHere) => e switch
     {

@@ -194,7 +194,7 @@ internal sealed class ErrorReader
         if (frame.KwikError != 0)
         {
             // Not the application's word: its end of the stream failed.
-            KwikError code = FromWire(frame.KwikError);
+            KwikError code = KwikErrors.FromWire(frame.KwikError);
             var failure = new KwikException(code, KwikErrorSide.Remote, $"Stream {_streamId} failed at the peer: {code}.", streamId: _streamId);
             XStreamException reason = XStreamException.ForReader(failure, _streamId);
             _ended(failure);
@@ -210,9 +210,6 @@ internal sealed class ErrorReader
         // Last: who reads the error finds the stream ended.
         _waiting.Writer.TryWrite(said);
     }
-
-    private static KwikError FromWire(ulong code) =>
-        Enum.IsDefined((KwikError)code) ? (KwikError)code : KwikError.Internal;
 
     private static XStreamError Read(XStreamErrorFrame frame) => new(
         frame.Kind == WireKind.XstreamFault, frame.Code, frame.Message, frame.Details, (long)Math.Min(frame.Sequence, long.MaxValue));

@@ -51,6 +51,18 @@ public sealed class StreamFrameTests
         Assert.False(StreamFrame.TryDecode(message.ToByteArray(), out _));
     }
 
+    [Theory]
+    [InlineData(0x7777)]
+    [InlineData(0x0e)]
+    [InlineData(StreamFrame.MaxOffset)]
+    public void TryDecode_CloseWithAnUnknownCode_ReadsAsInternal(long code)
+    {
+        var message = new Wire.StreamMetadataFrame { SecondaryStreamClose = new() { ErrorCode = (ulong)code } };
+
+        Assert.True(StreamFrame.TryDecode(message.ToByteArray(), out StreamFrame decoded));
+        Assert.Equal(StreamFrame.Close(0, KwikError.Internal), decoded);
+    }
+
     [Fact]
     public void Write_DataFrameInSteadyState_TakesAtMost16Bytes()
     {

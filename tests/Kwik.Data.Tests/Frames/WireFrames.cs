@@ -100,7 +100,7 @@ internal static class WireFrames
             message.SecondaryStreamData.HasCrc32C ? message.SecondaryStreamData.Crc32C : null),
         StreamMetadataFrame.TypeOneofCase.SecondaryStreamClose => StreamFrame.Close(
             (long)message.SecondaryStreamClose.FinalOffset,
-            (KwikError)message.SecondaryStreamClose.ErrorCode,
+            KwikErrors.FromWire(message.SecondaryStreamClose.ErrorCode),
             message.SecondaryStreamClose.Offered),
         _ => default,
     };
