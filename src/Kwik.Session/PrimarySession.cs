@@ -34,6 +34,8 @@ public sealed partial class PrimarySession : ServerSession, IStreamOwner
 
     Action<long, int, long, long>? IStreamOwner.Placed => Observer?.Qlog is { } qlog ? qlog.Placed : null;
 
+    bool IStreamOwner.HasOneSource => true;
+
     TimeProvider IStreamOwner.Time => Link.Environment.Time;
 
     MessagePace? IStreamOwner.MessagePace => _messagePace;

@@ -17,6 +17,12 @@ internal interface IStreamOwner
     /// </summary>
     Action<long, int, long, long>? Placed => null;
 
+    /// <summary>
+    /// Only the peer sends bytes for streams of this side, and offers nothing: so it is at a primary. False, the default: several
+    /// servers do.
+    /// </summary>
+    bool HasOneSource => false;
+
     /// <summary>Tells the client what the stream contains.</summary>
     /// <exception cref="InvalidOperationException">This side is not the primary.</exception>
     ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken);

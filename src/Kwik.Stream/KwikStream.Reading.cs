@@ -137,9 +137,16 @@ public sealed partial class KwikStream
         {
             ConcludeNoOffer();
         }
+        else if (_owner.HasOneSource)
+        {
+            throw Violation("A client offers nothing.");
+        }
+
+        // Offsets on Main only grow: as many bytes as the size says are all of them. What is missing nobody else would send.
+        bool isShort = _owner.HasOneSource && close.Offset != MainReceived;
 
         // What is offered is as long as the offer says, which may still be on its way.
-        if (!close.IsOffered && !Incoming.TrySetFinalSize(close.Offset))
+        if (!close.IsOffered && (isShort || !Incoming.TrySetFinalSize(close.Offset)))
         {
             throw new KwikException(
                 KwikError.FinalSize,

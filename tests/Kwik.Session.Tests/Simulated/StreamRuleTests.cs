@@ -132,6 +132,31 @@ public sealed class StreamRuleTests
             Assert.False(session.Closed.IsCompleted);
         });
 
+    /// <summary>Nobody else sends bytes to a server, so what is missing at the end of Main never comes.</summary>
+    [Theory]
+    [InlineData("a fin beyond what came", KwikError.FinalSize)]
+    [InlineData("a hole", KwikError.FinalSize)]
+    [InlineData("an offer", KwikError.MetadataProtocolViolation)]
+    public void Main_OfAClientThatLeavesBytesOut_FailsTheStream(string what, KwikError expected) =>
+        RawScene.AtPrimary(async (world, client, session) =>
+        {
+            (StreamFrame, byte[])[] rest = what switch
+            {
+                "a fin beyond what came" => [(StreamFrame.Close(9), [])],
+                "a hole" => [(StreamFrame.Data(8, offset: 9), Payload), (StreamFrame.Close(17), [])],
+                _ => [(StreamFrame.Close(8, isOffered: true), [])],
+            };
+            await client.OpenAsync(StreamType.Main, RawPeer.Bytes([(StreamFrame.Data(8), Payload), .. rest]), completeWrites: true);
+            await using KwikStream stream = await session.AcceptStream();
+
+            Task<byte[]> reading = stream.ReadToEndAsync();
+            await world.Delay(TimeSpan.FromSeconds(1));
+            Assert.True(reading.IsCompleted);
+            KwikException e = await Assert.ThrowsAnyAsync<KwikException>(() => reading);
+            Assert.Equal((expected, stream.Id), (e.Code, e.StreamId));
+            Assert.False(session.Closed.IsCompleted);
+        });
+
     [Fact]
     public void Offers_OfTwoSizesForOneStream_FailIt() => RawScene.AtClient(async (world, primary, session) =>
     {

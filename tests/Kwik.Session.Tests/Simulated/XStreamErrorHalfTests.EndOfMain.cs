@@ -158,7 +158,7 @@ public sealed partial class XStreamErrorHalfTests
     [Fact]
     public void MainThatBreaksARule_IsSaidOnTheErrorHalf() => Say(async (stream, main, error) =>
     {
-        await main.WriteAsync(RawPeer.Bytes((StreamFrame.Close(8), [])));
+        await main.WriteAsync(RawPeer.Bytes((StreamFrame.Data(8), Payload), (StreamFrame.Close(8), [])));
         await AssertFailureSaidAsync(error, KwikError.MetadataProtocolViolation, () => main.WriteAsync(RawPeer.Bytes((StreamFrame.Close(9), []))));
         await AssertFailsAsync(stream.Closed, XStreamErrorKind.Protocol, KwikErrorSide.Remote, KwikError.MetadataProtocolViolation);
     });
