@@ -146,20 +146,19 @@ internal static class Ngtcp2
             try
             {
                 // No HttpClient: for minutes it does not try again where it failed once.
-                QuicClientConnectionOptions connect = Loopback.ClientOptions(
-                    IPEndPoint.Parse(server.Address.Authority),
-                    o =>
-                    {
-                        o.ClientAuthenticationOptions.ApplicationProtocols = [new("h3")];
-                        o.ClientAuthenticationOptions.ClientCertificates = [Certificates.Client];
-                    });
                 long start = Environment.TickCount64;
                 while (true)
                 {
                     Assert.False(server._process.HasExited, "gtlsserver ended at once.");
                     try
                     {
-                        await using QuicConnection connection = await QuicConnection.ConnectAsync(connect).Bounded();
+                        await using QuicConnection connection = await Loopback.ConnectAsync(
+                            IPEndPoint.Parse(server.Address.Authority),
+                            o =>
+                            {
+                                o.ClientAuthenticationOptions.ApplicationProtocols = [new("h3")];
+                                o.ClientAuthenticationOptions.ClientCertificates = [Certificates.Client];
+                            });
                         return server;
                     }
                     catch (SocketException) when (Environment.TickCount64 - start < Patience.Limit.TotalMilliseconds)
