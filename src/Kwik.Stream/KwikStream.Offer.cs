@@ -29,6 +29,10 @@ public sealed partial class KwikStream
     /// this one included. Excludes writing; completes the writes.
     /// </summary>
     /// <exception cref="InvalidOperationException">Something was written or offered, or this side is not a primary.</exception>
+    /// <exception cref="KwikException">
+    /// The session has ended; or <see cref="KwikError.LimitExceeded"/>: the client has left 20,000 offers open, also of streams
+    /// that are closed.
+    /// </exception>
     public async ValueTask OfferContentAsync(ContentOffer offer, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(offer);

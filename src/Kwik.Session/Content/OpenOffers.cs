@@ -9,12 +9,18 @@ namespace Kwik.Sessions;
 /// </summary>
 internal sealed class OpenOffers(TimeProvider time)
 {
+    /// <summary>
+    /// Offers that may be open at once: as many as both sides together may have streams. More are those of a client that closes
+    /// streams and does not say so. About 8 MiB, with their first grants on the way.
+    /// </summary>
+    public const int MaxOpen = 20_000;
+
     /// <summary>Grants that are renewed at once; then there is a pause.</summary>
     public const int BatchSize = 10;
 
     /// <summary>
-    /// Between two batches: a hundred grants a second are a tenth of the control frames that a client takes, and renew 20,000,
-    /// as many as can be open, in the time that is left of a grant.
+    /// Between two batches: a hundred grants a second are a tenth of the control frames that a client takes, and renew
+    /// <see cref="MaxOpen"/> in the time that is left of a grant.
     /// </summary>
     public static readonly TimeSpan BatchPause = TimeSpan.FromMilliseconds(100);
 
@@ -32,10 +38,20 @@ internal sealed class OpenOffers(TimeProvider time)
 
     /// <summary>A stream is offered, and its first grant made.</summary>
     /// <exception cref="ArgumentException">It was offered before.</exception>
+    /// <exception cref="KwikException"><see cref="KwikError.LimitExceeded"/>: <see cref="MaxOpen"/> are open.</exception>
     public void Add(long streamId, ContentOffer offer)
     {
         lock (_gate)
         {
+            if (_byStream.Count == MaxOpen)
+            {
+                throw new KwikException(
+                    KwikError.LimitExceeded,
+                    KwikErrorSide.Remote,
+                    $"Stream {streamId} cannot be offered: there are {MaxOpen} offers already that the client is not done with.",
+                    streamId: streamId);
+            }
+
             var node = new LinkedListNode<OpenOffer>(new OpenOffer(streamId, offer) { GrantedAt = time.GetTimestamp() });
             _byStream.Add(streamId, node);
             if (offer.Length > 0)

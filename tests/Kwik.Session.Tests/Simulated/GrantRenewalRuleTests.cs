@@ -152,6 +152,25 @@ public sealed class GrantRenewalRuleTests
         Assert.InRange((scene.World.Time.Elapsed - began).TotalSeconds, 1.9, 3);
     });
 
+    [Fact]
+    public void Primary_WhoseClientIsDoneWithNothing_OffersNoMoreThanTheLimit() => Simulation.Run(1, world =>
+    {
+        var offers = new OpenOffers(world.Time);
+        for (int i = 0; i < OpenOffers.MaxOpen; i++)
+        {
+            offers.Add(i, Content.Offer);
+        }
+
+        KwikException e = Assert.Throws<KwikException>(() => offers.Add(OpenOffers.MaxOpen, Content.Offer));
+        Assert.Equal((KwikError.LimitExceeded, KwikErrorSide.Remote, OpenOffers.MaxOpen), (e.Code, e.Side, e.StreamId));
+        Assert.Null(offers.Find(OpenOffers.MaxOpen));
+
+        offers.Remove(7);
+        offers.Add(OpenOffers.MaxOpen, Content.Offer);
+        Assert.Equal(Content.Offer, offers.Find(OpenOffers.MaxOpen));
+        return Task.CompletedTask;
+    });
+
     /// <summary>The client takes all of them, and the next ones; each has a new grant before the old one is worth nothing.</summary>
     [Fact]
     public void Primary_WithTenThousandOpenOffers_RenewsAllOfThemAndIsNotCutOff() => Simulation.Run(1, async world =>
