@@ -103,7 +103,7 @@ public abstract class KwikService : BackgroundService
 
     /// <summary>
     /// Begins nothing new; waits until transfers have ended, at most <see cref="KwikServerOptions.ShutdownTimeout"/>; closes every
-    /// session, whose client is told <see cref="KwikError.ServerClosing"/>, which takes at most 10 s; and stops listening.
+    /// session, whose client is told <see cref="KwikError.ServerClosing"/>, which takes at most 20 s; and stops listening.
     /// </summary>
     /// <param name="cancellationToken">Ends the wait for transfers.</param>
     public override async Task StopAsync(CancellationToken cancellationToken)

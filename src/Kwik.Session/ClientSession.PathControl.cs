@@ -1,5 +1,6 @@
 using Kwik.Data;
 using Kwik.Data.Wire;
+using Kwik.Streams;
 
 namespace Kwik.Sessions;
 
@@ -93,14 +94,8 @@ public sealed partial class ClientSession
             fetch.RemovePath(path.Id, reason, only: path);
         }
 
-        try
-        {
-            await _secondaries.DrainAsync(path.Id).WaitAsync(SessionTimeouts.Close, _environment.Time);
-        }
-        catch (TimeoutException)
-        {
-            // What has not come by now is lost with the path, and the primary hears of it.
-        }
+        // What has not come by then is lost with the path, and the primary hears of it.
+        await Background.EndsWithinAsync(() => _secondaries.DrainAsync(path.Id), SessionTimeouts.Close, _environment.Time);
     }
 
     private void OnToken(Token renewed)

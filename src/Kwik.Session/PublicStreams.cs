@@ -198,14 +198,8 @@ internal sealed class PublicStreams(
     /// </summary>
     public async Task DrainAsync()
     {
-        try
-        {
-            await Task.WhenAll(Snapshot().Select(stream => stream.Received)).WaitAsync(SessionTimeouts.Close, owner.Time);
-        }
-        catch (TimeoutException)
-        {
-            // Its reader does not come; the rest goes with the connection.
-        }
+        // Where a reader does not come, the rest goes with the connection.
+        await Background.EndsWithinAsync(() => Task.WhenAll(Snapshot().Select(stream => stream.Received)), SessionTimeouts.Close, owner.Time);
     }
 
     /// <summary>Closes every stream; each gives its peer a bounded time to take what was written.</summary>
@@ -290,7 +284,7 @@ internal sealed class PublicStreams(
         await stream.WriteAsync(bytes, completeWrites: isAll);
     }
 
-    private static async Task AbandonAsync(Task<ITransportStream> opening)
+    private async Task AbandonAsync(Task<ITransportStream> opening)
     {
         try
         {
@@ -302,11 +296,11 @@ internal sealed class PublicStreams(
         }
     }
 
-    private static async Task AbandonAsync(ITransportStream stream)
+    private Task AbandonAsync(ITransportStream stream)
     {
         stream.AbortWrites(KwikError.Cancelled);
         stream.AbortReads(KwikError.Cancelled);
-        await stream.DisposeAsync();
+        return stream.DisposeWithinAsync(SessionTimeouts.Close, owner.Time);
     }
 
     private KwikStream Add(ITransportStream main, ITransportStream error, XStreamDirection direction, UInt128 xStreamId)

@@ -33,7 +33,7 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
     {
         Link = link;
         Id = id;
-        Pushed = new PushedStreams(link.Connection, link.Environment.Pool);
+        Pushed = new PushedStreams(link.Connection, link.Environment.Pool, link.Environment.Time);
         _log = link.Options.LoggerFactory.CreateLogger(GetType());
         Budget = FrameBudget.OfPeer(link.Environment.Time, link.Options.MaxPublicStreams);
         _rawBudget = new TokenBucket(link.Environment.Time, FrameBudget.RawDataPerSecond, FrameBudget.RawDataPerSecond);
@@ -92,8 +92,9 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
     private protected SessionEventQueue EventQueue { get; } = new();
 
     /// <summary>
-    /// Closes the session: what was written to its streams has a bounded time to arrive. May be called twice, from
-    /// anywhere; every call returns when the session has ended.
+    /// Closes the session: what was written to its streams has 5 s to arrive. May be called twice, from anywhere; every call
+    /// returns when the session has ended, which is after 20 s at the latest: 10 s for streams that the client neither takes nor
+    /// ends, and 10 s for its answer to the goodbye.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
@@ -118,15 +119,8 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
             Link.Control.Send(SessionGoodbye.Write(code, reason));
             await Link.Control.CloseAsync(SessionTimeouts.Close, Link.Environment.Time);
             // The client closes the connection when it has read this; closing it here might overtake what was written.
-            try
-            {
-                await ClosedAsync().WaitAsync(SessionTimeouts.Close, Link.Environment.Time);
-            }
-            catch (TimeoutException)
-            {
-                // A client that does not answer is left without.
-            }
-
+            // One that does not is left without.
+            await Background.EndsWithinAsync(() => Closed, SessionTimeouts.Close, Link.Environment.Time);
             Stop();
         }
 
@@ -246,9 +240,6 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
         OnEnding(reason);
         Contents.CloseAll(reason.Code);
     }
-
-    // WaitAsync on the source's own task would continue on the thread pool: docs/adr/0002.
-    private async Task ClosedAsync() => await Closed;
 
     private async Task ReceiveControlAsync()
     {

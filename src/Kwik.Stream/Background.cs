@@ -27,4 +27,24 @@ internal static class Background
     /// thread pool, docs/adr/0002.
     /// </summary>
     public static async Task WaitFor(TaskCompletionSource source) => await source.Task;
+
+    /// <summary>
+    /// Starts <paramref name="work"/> and waits for it, but no longer than this. False: it goes on beside the caller, and must
+    /// not throw then.
+    /// </summary>
+    public static async Task<bool> EndsWithinAsync(Func<Task> work, TimeSpan limit, TimeProvider time)
+    {
+        try
+        {
+            await Start(() => AwaitAsync(work)).WaitAsync(limit, time);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    // WaitAsync on the task of a source would continue on the thread pool: docs/adr/0002.
+    private static async Task AwaitAsync(Func<Task> work) => await work();
 }

@@ -149,15 +149,11 @@ public sealed partial class KwikStream
 
     private async Task EndWithinAsync(SecondaryStream segment, Task ending)
     {
-        try
-        {
-            await ending.WaitAsync(CloseTimeout, _owner.Time);
-        }
-        catch (TimeoutException)
+        if (!await Background.EndsWithinAsync(() => ending, CloseTimeout, _owner.Time))
         {
             // The client does not take it. It has been told that this stream was not all.
             segment.Abort(KwikError.Cancelled);
-            await ending;
+            await Background.EndsWithinAsync(() => ending, CloseTimeout, _owner.Time);
         }
     }
 

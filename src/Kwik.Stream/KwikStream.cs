@@ -151,8 +151,9 @@ public sealed partial class KwikStream : Stream
     /// <summary>
     /// Closes the stream. The peer reads what was written, then the end; its writes fail within one round trip, as do all
     /// calls here from now on; what was not read is dropped. Ends when the peer has taken what was written, or has not
-    /// within 5 s: it is reset then. May be called twice; never fails. To the peer this is the end of all that was to be
-    /// written: whoever gives up in the middle calls <see cref="Abort(KwikError)"/> before.
+    /// within 5 s: it is reset then, and a peer that does not end its own side either is left without after 5 s more. May be
+    /// called twice; never fails. To the peer this is the end of all that was to be written: whoever gives up in the middle
+    /// calls <see cref="Abort(KwikError)"/> before.
     /// </summary>
     public Task CloseAsync() => CloseOnceAsync(isSession: false);
 
@@ -216,7 +217,7 @@ public sealed partial class KwikStream : Stream
         // The goodbye goes before the request to stop, so that this is not taken for a failure; and the request goes now,
         // however long the peer takes for what was written.
         Task writes = Background.Start(EndWritesAsync);
-        Task errors = Background.Start(() => _errorWriter?.CloseAsync(CloseTimeout, _owner.Time) ?? _errorReader!.CloseAsync(noReads));
+        Task errors = Background.Start(() => _errorWriter?.CloseAsync(CloseTimeout, _owner.Time) ?? _errorReader!.CloseAsync(noReads, CloseTimeout, _owner.Time));
         _main.AbortReads(KwikError.Cancelled);
         Advance(XStreamInput.LocalEnd);
         Advance(XStreamInput.RemoteEnd);
@@ -224,14 +225,20 @@ public sealed partial class KwikStream : Stream
         await EndSegmentsAsync();
         await _receiving;
         // Each half waits until the transport is done with it; one wait for both.
-        ValueTask main = _main.DisposeAsync();
+        Task main = Background.EndsWithinAsync(ReleaseMainAsync, CloseTimeout, _owner.Time);
         await errors;
         await main;
         await _watching;
-        _writer.Discard();
         FailOffer(new KwikException(KwikError.Cancelled, KwikErrorSide.Local, $"Stream {Id} was closed.", streamId: Id));
         EndEvents();
         _owner.StreamClosed(this);
+    }
+
+    /// <summary>Never throws. Until the transport is done with Main, it may read what is to be written from the writer's memory.</summary>
+    private async Task ReleaseMainAsync()
+    {
+        await _main.DisposeAsync();
+        _writer.Discard();
     }
 
     private XStreamException ClosedHere(XStreamErrorKind kind) =>

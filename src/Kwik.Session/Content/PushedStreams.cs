@@ -4,7 +4,7 @@ using Kwik.Streams;
 namespace Kwik.Sessions;
 
 /// <summary>The Internal streams that the application of a server has open on one connection. Safe for concurrent use.</summary>
-internal sealed class PushedStreams(ITransportConnection connection, LeasePool pool)
+internal sealed class PushedStreams(ITransportConnection connection, LeasePool pool, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly HashSet<SecondaryStream> _open = [];
@@ -44,8 +44,11 @@ internal sealed class PushedStreams(ITransportConnection connection, LeasePool p
         }
     }
 
-    /// <summary>Ends every stream; those that were not completed are reset.</summary>
-    public Task CloseAsync()
+    /// <summary>
+    /// Ends every stream; those that were not completed are reset, and so are those whose end the client does not take within
+    /// <see cref="SessionTimeouts.Close"/>.
+    /// </summary>
+    public async Task CloseAsync()
     {
         List<SecondaryStream> open;
         lock (_gate)
@@ -53,7 +56,12 @@ internal sealed class PushedStreams(ITransportConnection connection, LeasePool p
             open = [.. _open];
         }
 
-        return Task.WhenAll(open.Select(stream => stream.DisposeAsync().AsTask()));
+        Task closing = Background.Start(() => Task.WhenAll(open.Select(stream => stream.DisposeAsync().AsTask())));
+        if (!await Background.EndsWithinAsync(() => closing, SessionTimeouts.Close, time))
+        {
+            open.ForEach(stream => stream.Abort(KwikError.Cancelled));
+            await Background.EndsWithinAsync(() => closing, SessionTimeouts.Close, time);
+        }
     }
 
     private void Forget(SecondaryStream stream)

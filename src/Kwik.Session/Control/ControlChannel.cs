@@ -93,11 +93,7 @@ internal sealed class ControlChannel
     {
         Close(andForget: false);
         _queued.Set();
-        try
-        {
-            await _writing.WaitAsync(timeout, time);
-        }
-        catch (TimeoutException)
+        if (!await Background.EndsWithinAsync(() => _writing, timeout, time))
         {
             Abort(KwikError.Timeout);
         }

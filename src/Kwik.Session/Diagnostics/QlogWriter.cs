@@ -63,18 +63,11 @@ internal sealed class QlogWriter(Func<Stream> open, long maxBytes, TimeProvider 
         }
 
         _changed.Set();
-        try
+        if (!await Background.EndsWithinAsync(() => _running, SessionTimeouts.Close, time))
         {
-            await EndAsync().WaitAsync(SessionTimeouts.Close, time);
-        }
-        catch (TimeoutException e)
-        {
-            failed(e);
+            failed(new TimeoutException($"The stream of a qlog has not taken its end within {SessionTimeouts.Close}."));
         }
     }
-
-    // WaitAsync on the task itself would continue on the thread pool: docs/adr/0002.
-    private async Task EndAsync() => await _running;
 
     private async Task RunAsync()
     {

@@ -298,14 +298,8 @@ internal sealed class KwikPath
     {
         Control.Send(SessionGoodbye.Write(code, reason));
         await Control.CloseAsync(SessionTimeouts.Close, _time);
-        try
-        {
-            await Background.WaitFor(_ended).WaitAsync(SessionTimeouts.Close, _time);
-        }
-        catch (TimeoutException)
-        {
-            // A server that does not answer is left without.
-        }
+        // A server that does not answer is left without.
+        await Background.EndsWithinAsync(() => _ended.Task, SessionTimeouts.Close, _time);
     }
 
     /// <summary>

@@ -64,25 +64,15 @@ internal sealed class ErrorReader
         : Background.WaitFor(_mainEnded).WaitAsync(cancellationToken);
 
     /// <summary>Waits until the peer has said its last, for no longer than this. Never throws.</summary>
-    public async Task WaitForEndAsync(TimeSpan timeout, TimeProvider time)
-    {
-        try
-        {
-            await _reading.WaitAsync(timeout, time);
-        }
-        catch (TimeoutException)
-        {
-            // It says nothing.
-        }
-    }
+    public Task WaitForEndAsync(TimeSpan timeout, TimeProvider time) => Background.EndsWithinAsync(() => _reading, timeout, time);
 
-    /// <summary>Stops hearing; who waits gets this.</summary>
-    public async Task CloseAsync(XStreamException reason)
+    /// <summary>Stops hearing; who waits gets this. Waits no longer than this for the peer to end its half.</summary>
+    public async Task CloseAsync(XStreamException reason, TimeSpan timeout, TimeProvider time)
     {
         Disconnect(reason);
         _stream.AbortReads(KwikError.Cancelled);
         await _reading;
-        await _stream.DisposeAsync();
+        await _stream.DisposeWithinAsync(timeout, time);
     }
 
     /// <summary>Nothing more comes, for this reason: who waits gets it.</summary>

@@ -54,22 +54,15 @@ internal sealed class ErrorWriter(ITransportStream stream)
     /// <summary>Says that this side's end of the stream has failed. Does not wait. Messages for people here are not for the peer.</summary>
     public void Fail(KwikError code) => EndWith(XStreamErrorCodec.Failed(code));
 
-    /// <summary>Says that the stream is closed without an error, and ends the half; waits no longer than this for the peer to take it.</summary>
+    /// <summary>Says that the stream is closed without an error, and ends the half; waits no longer than this for the peer to take it, and as long for the peer's end.</summary>
     public async Task CloseAsync(TimeSpan timeout, TimeProvider time)
     {
         EndWith(XStreamErrorCodec.Ended(isMainOnly: false));
-        try
-        {
-            await Background.Start(DeliverAsync).WaitAsync(timeout, time);
-        }
-        catch (TimeoutException)
-        {
-            // The peer does not take it.
-        }
-
+        await Background.EndsWithinAsync(DeliverAsync, timeout, time);
+        // Also where the peer does not take it.
         stream.AbortWrites(KwikError.Cancelled);
         stream.AbortReads(KwikError.Cancelled);
-        await stream.DisposeAsync();
+        await stream.DisposeWithinAsync(timeout, time);
     }
 
     /// <summary>Waits until the peer has the last frame, which it may be long after the transport took it. Never throws.</summary>

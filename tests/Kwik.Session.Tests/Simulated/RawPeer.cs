@@ -11,6 +11,9 @@ namespace Kwik.Session.Tests.Simulated;
 /// <summary>The other end of a session at the level of the wire: sends whatever the test wants.</summary>
 internal sealed class RawPeer : IAsyncDisposable
 {
+    /// <summary>What a client that reads nothing takes of each stream, bytes.</summary>
+    public const int StreamWindow = 256 * 1024;
+
     private readonly ITransportStream _control;
 
     private RawPeer(ITransportConnection connection, ITransportStream control)
@@ -36,6 +39,7 @@ internal sealed class RawPeer : IAsyncDisposable
                 ClientCertificate = TestCertificates.SelfSigned(certificate),
                 InboundUnidirectionalStreams = 64,
                 InboundBidirectionalStreams = 64,
+                StreamWindow = StreamWindow,
             },
             CancellationToken.None);
         ITransportStream control = await connection.OpenStreamAsync(bidirectional: true, CancellationToken.None);

@@ -174,8 +174,15 @@ internal sealed class SendHalf(SimulatedConnection connection, SimulatedStream s
         Wake();
     }
 
-    public void OnStopSending(KwikError code) => Abort(
-        new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer stopped reading stream {stream.Id} with {code}."), KwikError.None);
+    public void OnStopSending(KwikError code)
+    {
+        if (!connection.IgnoresStopSending)
+        {
+            Abort(
+                new EndReason(EndReason.Received(code), KwikErrorSide.Remote, $"The peer stopped reading stream {stream.Id} with {code}."),
+                KwikError.None);
+        }
+    }
 
     public void OnEndAcknowledged()
     {

@@ -68,6 +68,8 @@ internal sealed class SimulatedConnection : ITransportConnection
 
     public EventLoop Loop => _world.Loop;
 
+    public bool IgnoresStopSending => _process.Host.IgnoresStopSending;
+
     public SimulatedConnection Peer { get; private set; } = null!;
 
     public int StreamWindow => _options.StreamWindow;

@@ -35,6 +35,12 @@ public sealed class SimulatedHost
     /// <summary>True between <see cref="Freeze"/> and <see cref="Thaw"/>.</summary>
     public bool IsFrozen => Process.IsFrozen;
 
+    /// <summary>
+    /// True: its transport ends no half that the peer has asked it to stop sending, as only a hostile one does. The peer is
+    /// done with such a stream when the connection ends.
+    /// </summary>
+    public bool IgnoresStopSending { get; set; }
+
     /// <summary>Streams of the running process that are not closed on both sides.</summary>
     public int OpenStreams => Process.Connections.Sum(connection => connection.OpenStreams);
 
