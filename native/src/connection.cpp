@@ -242,6 +242,7 @@ void Connection::end_streams() noexcept {
     }
     touched_ = {};
     to_send_ = {};
+    to_end_ = {};
 }
 
 void Connection::release_quic() noexcept {

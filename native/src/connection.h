@@ -206,6 +206,8 @@ private:
     std::int64_t next_id_[2];
     Chain<Stream, &Stream::next_touched> touched_;
     Chain<Stream, &Stream::next_queued> to_send_;
+    // Streams with nothing but FIN to send, which takes no credit. They go first, because a stream that the connection's window blocks stays at the head of to_send_.
+    Chain<Stream, &Stream::next_ending> to_end_;
     std::vector<StopSending> stops_;                                      // Seen in the packets just read.
     std::vector<std::int64_t> fins_;                                      // Likewise, of streams that we no longer read.
     std::unordered_map<std::int64_t, std::uint64_t> early_resets_;        // Likewise, of streams that ngtcp2 does not know yet.

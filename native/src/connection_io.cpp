@@ -193,7 +193,12 @@ void Connection::touch(Stream& stream) noexcept {
 }
 
 void Connection::queue_to_send(Stream& stream) noexcept {
-    if (!std::exchange(stream.queued, true)) to_send_.push_back(stream);
+    // It may be in both: its last bytes may have left since it joined the one for bytes.
+    if (stream.outgoing().only_fin_left()) {
+        if (!std::exchange(stream.ending, true)) to_end_.push_back(stream);
+    } else if (!std::exchange(stream.queued, true)) {
+        to_send_.push_back(stream);
+    }
     schedule();
 }
 
@@ -319,11 +324,12 @@ ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp
             [&] { return ngtcp2_conn_writev_stream(quic_, &path.path, &info, out, size, taken, flags, stream, data, count, worker_.now()); }, ngtcp2_ssize{NGTCP2_ERR_INTERNAL});
     };
     for (;;) {
-        if (to_send_.empty()) return write(NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, nullptr);
-        Stream& stream = to_send_.front();
+        const bool ending = !to_end_.empty();
+        if (!ending && to_send_.empty()) return write(NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, nullptr);
+        Stream& stream = ending ? to_end_.front() : to_send_.front();
         const auto leave_queue = [&] {
-            stream.queued = false;
-            (void)to_send_.pop_front();
+            (ending ? stream.ending : stream.queued) = false;
+            (void)(ending ? to_end_.pop_front() : to_send_.pop_front());
         };
         ngtcp2_vec pieces[max_pieces];
         const SendBuffer::Next next = stream.outgoing().peek(pieces, max_pieces);
@@ -352,7 +358,7 @@ ngtcp2_ssize Connection::write_packet(std::uint8_t* out, std::size_t size, ngtcp
             break;
         }
         // In turn, so that a bulk stream does not hold up the others.
-        if (written > 0) to_send_.rotate();
+        if (written > 0 && !ending) to_send_.rotate();
         return written;
     }
 }

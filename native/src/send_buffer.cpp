@@ -230,6 +230,11 @@ void SendBuffer::clear() noexcept {
     first_ = acked_ = sent_ = copied_;
 }
 
+bool SendBuffer::only_fin_left() noexcept {
+    std::lock_guard lock(mutex_);
+    return fin_ && !fin_sent_ && sent_ == copied_;
+}
+
 bool SendBuffer::is_closed() noexcept {
     std::lock_guard lock(mutex_);
     return closed_;

@@ -56,6 +56,7 @@ public:
     void clear() noexcept;
 
     bool fin_sent() const noexcept { return fin_sent_; }
+    bool only_fin_left() noexcept;  // All bytes were sent, and FIN was not.
     bool is_closed() noexcept;
     bool has_outstanding() noexcept;
     std::uint64_t held_bytes() noexcept;  // Copied and not yet acknowledged, for tests.

@@ -82,8 +82,10 @@ public:
     // Sending, called by Connection::flush between ngtcp2 calls.
     SendBuffer& outgoing() noexcept { return outgoing_; }
     Stream* next_queued = nullptr;   // For the connection's chains.
+    Stream* next_ending = nullptr;
     Stream* next_touched = nullptr;
     bool queued = false;    // In the connection's list of streams with something to send.
+    bool ending = false;    // In the connection's list of streams with nothing but FIN to send.
     bool touched = false;   // In the connection's list of streams with something to deliver.
     bool announced = false; // The application knows the stream.
 

@@ -195,7 +195,11 @@ struct ConnectionRecord : Watched {
 
 inline abi::Buffer buffer_of(const std::string& text) { return {static_cast<std::uint32_t>(text.size()), reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()))}; }
 
-struct Limits { std::uint16_t bidi = 10, unidi = 10; std::uint64_t idle_ms = 10'000; };
+struct Limits {
+    std::uint16_t bidi = 10, unidi = 10;
+    std::uint64_t idle_ms = 10'000;
+    std::uint32_t connection_window = 0, stream_window = 0;  // Of bytes that the peer sends, the latter on bidirectional streams that it opens; 0 is the default.
+};
 
 inline abi::HandlePointer open_configuration(Api& api, const std::string& alpn, const Limits& limits, const Bytes* store) {
     abi::Settings settings{};
@@ -203,6 +207,10 @@ inline abi::HandlePointer open_configuration(Api& api, const std::string& alpn, 
     settings.idle_timeout_ms = limits.idle_ms;
     settings.peer_bidi_streams = limits.bidi;
     settings.peer_unidi_streams = limits.unidi;
+    if (limits.connection_window > 0) settings.is_set |= 1ull << abi::Settings::conn_flow_control_window;
+    if (limits.stream_window > 0) settings.is_set |= 1ull << abi::Settings::stream_window_bidi_remote;
+    settings.conn_flow_control_window_bytes = limits.connection_window;
+    settings.stream_window_bidi_remote_bytes = limits.stream_window;
     const abi::Buffer name = buffer_of(alpn);
     abi::HandlePointer configuration = nullptr;
     EXPECT_EQ(api->configuration_open(api.registration, &name, 1, &settings, sizeof settings, nullptr, &configuration), abi::success);

@@ -117,12 +117,24 @@ TEST(SendBuffer, Finish_AfterPosts_PutsFinBehindThem) {
     std::string text = "abc", out;
     ASSERT_EQ(post(buffer, text), Posted::complete);
     EXPECT_FALSE(take(buffer, 3, out));
+    EXPECT_FALSE(buffer.only_fin_left());
     EXPECT_TRUE(buffer.finish());
     EXPECT_FALSE(buffer.finish());
     EXPECT_EQ(post(buffer, text), Posted::closed);
+    EXPECT_TRUE(buffer.only_fin_left());
     EXPECT_TRUE(take(buffer, 3, out));
     EXPECT_TRUE(buffer.fin_sent());
+    EXPECT_FALSE(buffer.only_fin_left());
     EXPECT_EQ(out, "abc");
+}
+
+TEST(SendBuffer, Finish_BeforeTheLastBytes_LeavesMoreThanFin) {
+    SendBuffer buffer;
+    std::string text = "abc", out;
+    ASSERT_EQ(post(buffer, text, true), Posted::complete);
+    EXPECT_FALSE(buffer.only_fin_left());
+    EXPECT_TRUE(take(buffer, 3, out));
+    EXPECT_FALSE(buffer.only_fin_left());
 }
 
 TEST(SendBuffer, Cancel_OutstandingSends_GivesTheirContextsBack) {
