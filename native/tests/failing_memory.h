@@ -79,7 +79,7 @@ private:
         }
         nth_ = nth;
         rate_ = rate;
-        seed_ = seed;
+        seed_ = mixed(seed);  // Or seeds that follow each other would choose the same allocations, but for one.
         count_ = failed_ = 0;
         __atomic_store_n(&armed, true, __ATOMIC_RELEASE);
     }
