@@ -190,6 +190,7 @@ abi::Status Connection::indicate(abi::ConnectionEvent& event) noexcept {
 }
 
 EndCause Connection::cause_of(int liberr) const noexcept {
+    if (handshake_too_long_) return EndCause::library_error(NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED);
     return liberr == NGTCP2_ERR_CRYPTO ? EndCause::tls_alert(ngtcp2_conn_get_tls_alert(quic_)) : EndCause::library_error(liberr);
 }
 

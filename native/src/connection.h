@@ -123,6 +123,7 @@ private:
     int on_stream_open(std::int64_t id) noexcept;
     bool is_out_of_memory() const noexcept { return out_of_memory_ || memory_.is_out(); }
     int without_memory() noexcept;  // The result of a callback of ngtcp2 that found none.
+    int refuse_handshake() noexcept;  // The result of the one that was given more than may be kept.
     void stop_sending(std::int64_t stream, std::uint64_t error) noexcept override;
     void stream_fin(std::int64_t stream) noexcept override;
     void reset_stream(std::int64_t stream, std::uint64_t error, std::uint64_t final_size, std::size_t offset, std::size_t length) noexcept override;
@@ -193,6 +194,7 @@ private:
     bool peer_moved_ = false;
     bool reset_received_ = false;
     bool out_of_memory_ = false;
+    bool handshake_too_long_ = false;
     bool timer_reserved_ = false;
     std::uint64_t handshake_deadline_ = TimerHeap::never;
     std::uint64_t round_trip_ = 0;

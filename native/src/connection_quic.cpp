@@ -296,14 +296,20 @@ int Connection::without_memory() noexcept {
     return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
+// ngtcp2 makes an internal error of what this callback says, so cause_of says what it was.
+int Connection::refuse_handshake() noexcept {
+    handshake_too_long_ = true;
+    return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
 int Connection::on_crypto_data(ngtcp2_encryption_level level, std::uint64_t offset, std::span<const std::uint8_t> bytes) noexcept {
     // Nobody would read what follows the handshake (session tickets), so nothing may store it.
     if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT) return 0;
     const auto pass_on = [&] { return ngtcp2_crypto_recv_crypto_data_cb(quic_, level, offset, bytes.data(), bytes.size(), this); };
-    if (offset + bytes.size() > max_handshake) return NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED;
+    if (offset + bytes.size() > max_handshake) return refuse_handshake();
     if (tls_) return Ngtcp2Guard::run(pass_on, NGTCP2_ERR_CALLBACK_FAILURE);
     try {
-        if (hello_.size() + bytes.size() > max_client_hello) return NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED;
+        if (hello_.size() + bytes.size() > max_client_hello) return refuse_handshake();
         hello_.insert(hello_.end(), bytes.begin(), bytes.end());
     } catch (const std::bad_alloc&) {
         return NGTCP2_ERR_NOMEM;

@@ -27,7 +27,7 @@ public:
         write();
     }
 
-    // Sends and receives until the condition holds, which is asked every few milliseconds; accepts the server's certificate. False: it did not in time, or the connection ended.
+    // Sends and receives until the condition holds, which is asked every few milliseconds; accepts the server's certificate if `validates`. False: it did not in time, or the connection ended.
     [[nodiscard]] bool run_until(const std::function<bool()>& condition) {
         const auto deadline = std::chrono::steady_clock::now() + patience;
         while (!condition()) {
@@ -39,7 +39,7 @@ public:
                 retries += is_retry(*answer);
                 endpoint.read(*answer, now());
             }
-            if (endpoint.certificate_events == 1 && endpoint.tls().certificate_pending()) endpoint.answer(true, 0, now());
+            if (validates && endpoint.certificate_events == 1 && endpoint.tls().certificate_pending()) endpoint.answer(true, 0, now());
             endpoint.expire(now());
             write();
         }
@@ -58,6 +58,7 @@ public:
     Endpoint endpoint{false};
     std::vector<Bytes> flight;  // Written, not sent yet.
     bool reorder = false;
+    bool validates = true;
     int retries = 0;
 
 private:
