@@ -27,9 +27,6 @@ namespace {
 // Batches read before the worker writes: enough to answer a burst with few acknowledgements, few enough that the answer is not late.
 constexpr int max_batches_per_turn = 4;
 
-// Bytes that may wait for one worker: a burst while it is busy. Beyond it they are dropped, as the kernel drops what nobody reads.
-constexpr std::size_t max_undelivered = 16 * 1024 * 1024;
-
 abi::Status status_of_bind_error(int error) noexcept {
     switch (error) {
     case EADDRINUSE: return abi::address_in_use;

@@ -19,6 +19,9 @@ class Listener;
 // Its users are its listeners and connections; with the last one the socket is closed, so connections survive the end of their listener.
 class Binding final : public Actor, public Readable {
 public:
+    // Bytes that may wait for one worker: a burst while it is busy. Beyond it they are dropped, as the kernel drops what nobody reads.
+    static constexpr std::size_t max_undelivered = 16 * 1024 * 1024;
+
     // Finds the binding of `local` or makes one, and counts the caller as a user. Status: ADDRESS_IN_USE, INVALID_ADDRESS (not one of this host), OUT_OF_MEMORY, INTERNAL_ERROR.
     static abi::Status acquire(Library& library, const Address& local, Ref<Binding>& out) noexcept;
     void add_user() noexcept;
