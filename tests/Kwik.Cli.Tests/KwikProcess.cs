@@ -19,6 +19,11 @@ internal sealed record CommandResult(int ExitCode, string Output, string Errors)
         Assert.DoesNotContain("defect", line, StringComparison.Ordinal);
     }
 
+    /// <summary>The same of a command that a signal has ended, which may say meanwhile that it takes its time.</summary>
+    public void AssertInterrupted(int exitCode, string mentions) =>
+        (this with { Errors = Errors.Replace("kwik: Still ending what is under way; once more, and it is left behind.\n", "", StringComparison.Ordinal) })
+            .AssertFailure(exitCode, mentions);
+
     public void AssertSuccess() => Assert.True(ExitCode == 0, $"Exit code {ExitCode}. {Errors}{Output}");
 }
 

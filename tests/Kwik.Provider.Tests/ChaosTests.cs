@@ -166,7 +166,8 @@ public sealed class ChaosTests
                 streams.RemoveAll(stream => stream.IsCompletedSuccessfully);
             }
         }
-        catch (QuicException e) when (e.QuicError is QuicError.ConnectionAborted or QuicError.OperationAborted)
+        catch (QuicException e) when (
+            e.QuicError is QuicError.ConnectionAborted or QuicError.OperationAborted || IsUnheardEnd(e, life))
         {
             await Task.WhenAll(streams).Bounded();
         }
@@ -285,9 +286,14 @@ public sealed class ChaosTests
     /// connection.
     /// </summary>
     private static bool IsExpected(Exception e, bool toFinish, Life life) =>
-        (!toFinish || life.IsOver)
-        && e is OperationCanceledException or ObjectDisposedException or EndOfStreamException
-            or QuicException { QuicError: QuicError.StreamAborted or QuicError.ConnectionAborted or QuicError.OperationAborted };
+        IsUnheardEnd(e, life)
+        || ((!toFinish || life.IsOver)
+            && e is OperationCanceledException or ObjectDisposedException or EndOfStreamException
+                or QuicException { QuicError: QuicError.StreamAborted or QuicError.ConnectionAborted or QuicError.OperationAborted });
+
+    /// <summary>The peer has closed, and the link has lost the word of it, which it does not repeat for ever.</summary>
+    private static bool IsUnheardEnd(Exception e, Life life) =>
+        life.IsOver && e is QuicException { QuicError: QuicError.ConnectionIdle };
 
     /// <summary>What a stream is to carry each way, as its first bytes tell the server.</summary>
     private sealed record Plan(long Seed, int Length, Deed PeersDeed, bool ToFinish)

@@ -263,7 +263,7 @@ public sealed class GetFailureTests : IAsyncLifetime
 
         await get.SignalAsync("INT");
 
-        (await KwikProcess.RunAsync(get)).AssertFailure(1, "Cancelled");
+        (await KwikProcess.RunAsync(get)).AssertInterrupted(1, "Cancelled");
         Assert.Empty(_here.Entries);
     }
 

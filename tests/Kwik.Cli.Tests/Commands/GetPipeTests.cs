@@ -116,7 +116,7 @@ public sealed class GetPipeTests : IAsyncLifetime
             $"mkfifo pipe; exec 3<>pipe; {Get} -o - --progress none > pipe & "
             + "until dd if=pipe of=some bs=1000 count=1 status=none && test -s some; do :; done; kill -TERM $!; wait $!");
 
-        result.AssertFailure(1, "Cancelled");
+        result.AssertInterrupted(1, "Cancelled");
     }
 
     [Theory]

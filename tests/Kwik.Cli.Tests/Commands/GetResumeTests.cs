@@ -79,7 +79,7 @@ public sealed class GetResumeTests : IAsyncLifetime
 
         await get.SignalAsync(signal);
 
-        (await KwikProcess.RunAsync(get)).AssertFailure(7, "--resume goes on");
+        (await KwikProcess.RunAsync(get)).AssertInterrupted(7, "--resume goes on");
         Assert.Equal(["out.kwik-part", "out.kwik-part.state"], _here.Entries);
         await AssertResumedAsync();
     }
