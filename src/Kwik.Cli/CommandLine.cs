@@ -51,6 +51,7 @@ internal static class CommandLine
             CompletionCommand.Create(),
         };
         root.SetAction(_ => WelcomeScreen.Show());
+        NamedValues.Install(root);
         Help.Install(root);
         return root;
     }

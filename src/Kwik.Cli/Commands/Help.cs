@@ -9,7 +9,7 @@ namespace Kwik.Cli.Commands;
 /// <summary>What <c>--help</c> prints, and what a command line that has a mistake in it was meant to be.</summary>
 internal static partial class Help
 {
-    /// <summary>Gives every command of the program examples, and every option with names for its values the names as they are documented.</summary>
+    /// <summary>Gives every command of the program examples.</summary>
     public static void Install(RootCommand root)
     {
         HelpOption option = root.Options.OfType<HelpOption>().Single();
@@ -19,11 +19,6 @@ internal static partial class Help
         option.Aliases.Remove("/h");
         option.Action = new WithExamples((HelpAction)option.Action!);
         root.Options.OfType<VersionOption>().Single().Description = "Show the version.";
-        foreach (Option named in AllCommands(root).SelectMany(command => command.Options).Where(named => EnumOf(named.ValueType) is not null))
-        {
-            named.CompletionSources.Clear();
-            named.CompletionSources.Add([.. Enum.GetNames(EnumOf(named.ValueType)!).Select(name => name.ToLowerInvariant())]);
-        }
     }
 
     /// <summary>A command and all below it.</summary>
@@ -58,12 +53,6 @@ internal static partial class Help
 
     private static IEnumerable<string> KnownTo(Command command) =>
         command.Subcommands.Where(sub => !sub.Hidden).Select(sub => sub.Name).Concat(command.Options.Select(option => option.Name)).Append("--help");
-
-    private static Type? EnumOf(Type type)
-    {
-        Type inner = type.GetElementType() ?? Nullable.GetUnderlyingType(type) ?? type;
-        return inner.IsEnum ? inner : null;
-    }
 
     private static string Reword(string message)
     {

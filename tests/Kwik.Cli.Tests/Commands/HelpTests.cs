@@ -137,6 +137,38 @@ public sealed partial class HelpTests : IDisposable
     public async Task Command_WithAMistake_SaysWhatWasMeant(string says, params string[] arguments) =>
         (await KwikProcess.RunAsync(_here.Path, arguments)).AssertFailure(2, says);
 
+    [Theory]
+    [InlineData("'7' is no value for --progress, which is one of auto, json, none, plain; see 'kwik get --help'", "get", "kwik://h/a", "--progress", "7")]
+    [InlineData("'0' is no value for --progress", "demo", "--progress", "0")]
+    [InlineData("'-1' is no value for --progress", "demo", "--progress=-1")]
+    [InlineData("'9' is no value for --role, which is one of primary, secondary", "serve", "--root", ".", "--role", "9")]
+    [InlineData("'primary,secondary' is no value for --role", "serve", "--root", ".", "--role", "primary,secondary")]
+    [InlineData("'9' is no value for --kind, which is one of blackhole, kill, stop", "bench", "failover", "--kind", "kill", "--kind", "9")]
+    [InlineData("'1' is no value for kind, which is one of kwik, offered, plain", "bench", "server", "1")]
+    public async Task Command_WithANumberOrAListWhereOneNameBelongs_NamesTheNames(string says, params string[] arguments) =>
+        (await KwikProcess.RunAsync(_here.Path, arguments)).AssertFailure(2, says);
+
+    public static TheoryData<string, string> ValuesWithNames =>
+        [.. Values().Where(value => EnumOf(value.Type) is not null).Select(value => (Help.NameOf(value.Command), value.Symbol.Name))];
+
+    // Whatever options there will be: the names, in letters of either case, and nothing else that an enum could be made of.
+    [Theory]
+    [MemberData(nameof(ValuesWithNames))]
+    public void NamedValue_OfAnyCommand_IsOneOfTheNames(string command, string symbol)
+    {
+        (Command Command, Symbol Symbol, Type Type) value = Values().Single(value => Help.NameOf(value.Command) == command && value.Symbol.Name == symbol);
+        string[] names = Enum.GetNames(EnumOf(value.Type)!);
+
+        Assert.All(names.Concat(names.Select(name => name.ToLowerInvariant())), name => Assert.Empty(Complaints(name)));
+        Assert.All(
+            Enum.GetValues(EnumOf(value.Type)!).Cast<object>().Select(one => $"{(int)one}").Concat([$"{names[0]},{names[0]}", $" {names[0]}", "9", ""]),
+            other => Assert.Contains(Complaints(other), message => message.StartsWith($"'{other}' is no value for {symbol}, which is one of ", StringComparison.Ordinal)));
+
+        IEnumerable<string> Complaints(string text) => Root
+            .Parse([.. command.Split(' '), .. value.Symbol is Option ? [symbol, text] : new[] { text }]).Errors.Select(error => error.Message)
+            .Where(message => message.Contains(symbol, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Kwik_Alone_ShowsAFirstTransferThatWorks()
     {
@@ -169,6 +201,13 @@ public sealed partial class HelpTests : IDisposable
     }
 
     private static string Document { get; } = File.ReadAllText(Path.Combine(RepositoryRoot(), "docs", "cli.md"));
+
+    private static IEnumerable<(Command Command, Symbol Symbol, Type Type)> Values() => Help.AllCommands(Root).SelectMany(command => command.Options
+        .Select(option => (command, (Symbol)option, option.ValueType))
+        .Concat(command.Arguments.Select(argument => (command, (Symbol)argument, argument.ValueType))));
+
+    private static Type? EnumOf(Type type) =>
+        new[] { type, type.GetElementType(), Nullable.GetUnderlyingType(type) }.FirstOrDefault(candidate => candidate is { IsEnum: true });
 
     private static IEnumerable<Command> Shown() => Help.AllCommands(Root).Where(command => !command.Hidden);
 
