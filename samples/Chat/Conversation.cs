@@ -73,5 +73,5 @@ internal static class Conversation
     }
 
     // A peer may send anything, and a terminal obeys some of it.
-    private static string Printable(byte[] message) => string.Concat(Encoding.UTF8.GetString(message).Where(c => !char.IsControl(c)));
+    private static string Printable(byte[] message) => PeerText.Printable(Encoding.UTF8.GetString(message));
 }

@@ -94,10 +94,7 @@ internal static partial class Failure
         _ => ExitCode.Other,
     };
 
-    // What a server or a file name has put in may be orders for the terminal, and is shown as what does not print.
+    // What a server or a file name has put in may be orders for the terminal; what only parts its words does no harm.
     private static string OneLine(string message) =>
-        Orders().Replace(string.Join(' ', message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), "\uFFFD");
-
-    [GeneratedRegex(@"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]")]
-    private static partial Regex Orders();
+        PeerText.Printable(string.Join(' ', message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
 }

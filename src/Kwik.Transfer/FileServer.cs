@@ -174,13 +174,13 @@ public sealed class FileServer
                 path = await ReadPathAsync(stream, cancellationToken);
                 ContentOffer offer = await _catalog.OfferAsync(path, cancellationToken);
                 await stream.OfferContentAsync(offer, cancellationToken);
-                TransferLog.FileOffered(_log, session.Id, TransferLog.Printable(path), offer.Length);
+                TransferLog.FileOffered(_log, session.Id, TransferLog.Escaped(path), offer.Length);
                 return (path, offer.Length);
             }
             catch (Exception e) when (Classify(e) is { } code)
             {
                 stream.Abort(code);
-                TransferLog.FileRefused(_log, session.Id, TransferLog.Printable(path), code, TransferLog.Printable(e.Message));
+                TransferLog.FileRefused(_log, session.Id, TransferLog.Escaped(path), code, TransferLog.Escaped(e.Message));
                 LogRefusal(session, path, code);
                 return null;
             }
@@ -242,7 +242,7 @@ public sealed class FileServer
             TransferLog.Transferred(
                 _access,
                 session.RemoteEndPoint,
-                TransferLog.Printable(path),
+                TransferLog.Escaped(path),
                 closed.Root == default ? "-" : closed.Root.ToString(),
                 closed.Offset,
                 closed.End,

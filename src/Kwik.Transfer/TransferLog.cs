@@ -10,15 +10,20 @@ namespace Kwik.Transfer;
 /// <summary>Everything that file transfer logs, each with its own number; the session's are below 100.</summary>
 internal static partial class TransferLog
 {
-    /// <summary>A log line is a line, whatever a client asks for: what does not print, or changes how the rest does, is escaped.</summary>
-    public static string Printable(string text)
+    /// <summary>
+    /// A log line is a line, and says in quotes what a client asked for: what does not print, quotes and backslashes are escaped, so that two
+    /// names never become one.
+    /// </summary>
+    public static string Escaped(string text)
     {
         var line = new StringBuilder(text.Length);
-        foreach (char c in text)
+        foreach (Rune rune in text.EnumerateRunes())
         {
-            bool prints = c is not ('\\' or '\'') && char.GetUnicodeCategory(c) is not (UnicodeCategory.Control or UnicodeCategory.Format
-                or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.OtherNotAssigned);
-            _ = prints ? line.Append(c) : line.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+            bool isPlain = PeerText.IsPrintable(rune) && rune.Value is not ('\\' or '\'');
+            foreach (char c in rune.ToString())
+            {
+                _ = isPlain ? line.Append(c) : line.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+            }
         }
 
         return line.ToString();

@@ -111,7 +111,7 @@ public sealed class PublicStreamSampleTests : IDisposable
         (SampleProcess leaving, SampleProcess staying) = callerLeaves ? (calling, listening) : (listening, calling);
 
         await leaving.TypeAsync("Hello \e[31mthere");
-        Assert.Equal("> Hello [31mthere", await staying.ReadLineAsync());
+        Assert.Equal("> Hello \uFFFD[31mthere", await staying.ReadLineAsync());
         await staying.TypeAsync("Here I am.");
         Assert.Equal("> Here I am.", await leaving.ReadLineAsync());
         await leaving.TypeAsync("bye");

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Kwik.Data;
 
 namespace Kwik.Cli.Report;
 
@@ -51,10 +52,9 @@ internal sealed class HtmlText
                 _text.Append(' ');
                 break;
             default:
-                // Controls, marks that turn the direction, line and paragraph separators, what is not assigned: by number.
-                bool isPlain = Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format
-                    or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.Surrogate
-                    or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned or UnicodeCategory.SpaceSeparator);
+                // What does not print, and here what looks as a space or as each font likes: by number, so that it can be told apart.
+                bool isPlain = PeerText.IsPrintable(rune)
+                    && Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.PrivateUse or UnicodeCategory.SpaceSeparator);
                 _text.Append(isPlain ? rune.ToString() : $"\\u{{{rune.Value:x}}}");
                 break;
         }

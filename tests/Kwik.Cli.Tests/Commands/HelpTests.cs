@@ -134,6 +134,8 @@ public sealed partial class HelpTests : IDisposable
     [InlineData("'much' is no value for --max-paths", "get", "kwik://h/a", "--max-paths", "much")]
     [InlineData("one of auto, json, none, plain", "get", "kwik://h/a", "--progress", "loud")]
     [InlineData("see 'kwik get --help'", "get")]
+    // What does not print, or orders a terminal about, is no part of a line on standard error; what only parts words is a space.
+    [InlineData("'kwik' has no command 'a b c\uFFFD[2J\uFFFDd\uFFFD'", "a\nb\t\u2028c\u001b[2J\u202ed\U000E0041")]
     public async Task Command_WithAMistake_SaysWhatWasMeant(string says, params string[] arguments) =>
         (await KwikProcess.RunAsync(_here.Path, arguments)).AssertFailure(2, says);
 

@@ -101,11 +101,11 @@ public sealed class HostLimitTests : IDisposable
 
         await FileClient.DownloadAsync(session, "a b", _here["out"]).WithinAsync();
         await host.Log.WaitForAsync(FileServer.AccessCategory, 1);
-        await Assert.ThrowsAsync<TransferException>(() => FileClient.DownloadAsync(session, "no\n'\u202e\u0007such", _here["other"]).WithinAsync());
+        await Assert.ThrowsAsync<TransferException>(() => FileClient.DownloadAsync(session, "no\n'\u202e\u0007\U000E0041such", _here["other"]).WithinAsync());
 
         IReadOnlyList<string> lines = await host.Log.WaitForAsync(FileServer.AccessCategory, 2);
         Assert.Matches(@"^127\.0\.0\.1:\d+ 'a b' [0-9a-f]{64} 0-300000/300000, \d{6} bytes in \d+ ms as Primary: None \(session ", lines[0]);
-        Assert.Matches(@"^127\.0\.0\.1:\d+ 'no\\u000a\\u0027\\u202e\\u0007such' - 0-0/0, 0 bytes in 0 ms as Primary: NotFound ", lines[1]);
+        Assert.Matches(@"^127\.0\.0\.1:\d+ 'no\\u000a\\u0027\\u202e\\u0007\\udb40\\udc41such' - 0-0/0, 0 bytes in 0 ms as Primary: NotFound ", lines[1]);
         Assert.All(host.Log.Of("Kwik.Transfer.FileServer"), line => Assert.DoesNotContain(line, char.IsControl));
     }
 
