@@ -3,6 +3,7 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Text.RegularExpressions;
 using Kwik.Cli.Output;
+using Kwik.Cli.Staging;
 using Kwik.Data;
 using Kwik.Transfer;
 using Microsoft.Extensions.Options;
@@ -37,7 +38,8 @@ internal static partial class Failure
 
     public static void Report(string message) => Console.Error.WriteLine($"kwik: {OneLine(message)}");
 
-    private static (ExitCode Code, string Message) Describe(Exception e) => e switch
+    /// <summary>The exit code, and what to say.</summary>
+    public static (ExitCode Code, string Message) Describe(Exception e) => e switch
     {
         BrokenPipeException or TransferException { InnerException: BrokenPipeException } => (ExitCode.BrokenPipe, e.Message),
         UsageException => (ExitCode.Usage, e.Message),
@@ -46,6 +48,7 @@ internal static partial class Failure
         TransferException transfer => Describe(transfer),
         KwikException kwik => (CodeOf(kwik.Code), $"{kwik.Message}{Advice(kwik)}"),
         OperationCanceledException => (ExitCode.Other, "Cancelled."),
+        ChildProcessException => (ExitCode.Other, e.Message),
         IOException or UnauthorizedAccessException => (ExitCode.Disk, e.Message),
         CryptographicException => (ExitCode.Usage, e.Message),
         _ => (ExitCode.Other, $"This is a defect of kwik: {e.GetType().Name}: {e.Message}"),

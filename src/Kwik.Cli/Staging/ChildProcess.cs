@@ -1,7 +1,11 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 
 namespace Kwik.Cli.Staging;
+
+/// <summary>A process of ours does not start, or has ended before its time: the fault of where we run. The message says which and why.</summary>
+internal sealed class ChildProcessException(string message, Exception? innerException = null) : Exception(message, innerException);
 
 /// <summary>
 /// This program once more, in a process of its own. It ends when it is disposed of, and also when this process ends in whatever
@@ -45,18 +49,25 @@ internal partial class ChildProcess : IAsyncDisposable
     /// Starts <c>kwik</c> with these arguments and <c>--json</c>, and waits for the line that says that it is ready. They name a
     /// command that ends with its standard input.
     /// </summary>
-    /// <exception cref="IOException">It ended instead; the message says why.</exception>
-    /// <exception cref="TimeoutException">It does neither.</exception>
+    /// <exception cref="ChildProcessException">It cannot be started, ended instead, or does neither in a minute.</exception>
     public static Task<ChildProcess> StartAsync(IEnumerable<string> arguments, CancellationToken cancellationToken) =>
         StartAsync(arguments, (process, _) => new ChildProcess(process), cancellationToken);
 
     /// <summary>Sends it a line, and returns the line that it answers with.</summary>
-    /// <exception cref="IOException">It ended instead; the message says why.</exception>
+    /// <exception cref="ChildProcessException">It ended instead; the message says why.</exception>
     public async Task<string> AskAsync(string line, CancellationToken cancellationToken)
     {
-        await _process.StandardInput.WriteLineAsync(line.AsMemory(), cancellationToken);
-        await _process.StandardInput.FlushAsync(cancellationToken);
-        return await _process.StandardOutput.ReadLineAsync(cancellationToken) ?? throw new IOException($"A process ended. {await _errors}");
+        try
+        {
+            await _process.StandardInput.WriteLineAsync(line.AsMemory(), cancellationToken);
+            await _process.StandardInput.FlushAsync(cancellationToken);
+        }
+        catch (IOException)
+        {
+            // Nobody reads it any more, and the end is read below.
+        }
+
+        return await _process.StandardOutput.ReadLineAsync(cancellationToken) ?? throw new ChildProcessException($"A process ended. {await _errors}");
     }
 
     /// <summary>Ends it the hard way, as a power cut would.</summary>
@@ -72,7 +83,15 @@ internal partial class ChildProcess : IAsyncDisposable
     /// <summary>Asks it to end, and ends it when it does not. May be called after <see cref="Kill"/>.</summary>
     public async ValueTask DisposeAsync()
     {
-        _process.StandardInput.Close();
+        try
+        {
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It has ended, and did not read its last line.
+        }
+
         try
         {
             await _process.WaitForExitAsync().WaitAsync(StopTimeout, TimeProvider.System);
@@ -94,7 +113,9 @@ internal partial class ChildProcess : IAsyncDisposable
     protected static async Task<T> StartAsync<T>(
         IEnumerable<string> arguments, Func<Process, string, T> create, CancellationToken cancellationToken)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!)
+        string program = Environment.ProcessPath
+            ?? throw new ChildProcessException("The file of this program is not there any more, so that it cannot be started once more.");
+        var start = new ProcessStartInfo(program)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -102,7 +123,7 @@ internal partial class ChildProcess : IAsyncDisposable
             // A runtime that is killed would leave the files of its debugging interface behind.
             Environment = { ["DOTNET_EnableDiagnostics"] = "0" },
         };
-        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
+        if (Path.GetFileNameWithoutExtension(program) == "dotnet")
         {
             start.ArgumentList.Add(typeof(ChildProcess).Assembly.Location);
         }
@@ -112,23 +133,40 @@ internal partial class ChildProcess : IAsyncDisposable
             start.ArgumentList.Add(argument);
         }
 
-        Process process = Process.Start(start)!;
+        Process process = Start(start);
         try
         {
             string? line = await process.StandardOutput.ReadLineAsync(cancellationToken).AsTask()
                 .WaitAsync(StartTimeout, TimeProvider.System, cancellationToken);
             if (line is null)
             {
-                throw new IOException($"A server did not start. {await process.StandardError.ReadToEndAsync(cancellationToken)}");
+                throw new ChildProcessException($"A server did not start. {await process.StandardError.ReadToEndAsync(cancellationToken)}");
             }
 
             return create(process, line);
         }
-        catch
+        catch (Exception e)
         {
             process.Kill();
             process.Dispose();
+            if (e is TimeoutException)
+            {
+                throw new ChildProcessException($"A server was not ready {StartTimeout.TotalSeconds:0} s after its start.", e);
+            }
+
             throw;
+        }
+    }
+
+    private static Process Start(ProcessStartInfo start)
+    {
+        try
+        {
+            return Process.Start(start)!;
+        }
+        catch (Win32Exception e)
+        {
+            throw new ChildProcessException($"'{start.FileName}' cannot be started: {Marshal.GetPInvokeErrorMessage(e.NativeErrorCode)}.", e);
         }
     }
 
@@ -141,7 +179,7 @@ internal partial class ChildProcess : IAsyncDisposable
 
         if (!_process.HasExited && NativeKill(_process.Id, signal) != 0 && !_process.HasExited)
         {
-            throw new IOException($"Signal {signal} was not sent: {Marshal.GetLastPInvokeErrorMessage()}.");
+            throw new ChildProcessException($"Signal {signal} was not sent: {Marshal.GetLastPInvokeErrorMessage()}.");
         }
     }
 

@@ -19,8 +19,7 @@ internal sealed class ServerProcess : ChildProcess
     public KeyHash Pin { get; }
 
     /// <summary>Starts a command whose first line is that of <c>serve --json</c>.</summary>
-    /// <exception cref="IOException">It ended instead; the message says why.</exception>
-    /// <exception cref="TimeoutException">It does neither.</exception>
+    /// <exception cref="ChildProcessException">It cannot be started, ended instead, or does neither in a minute.</exception>
     public static new Task<ServerProcess> StartAsync(IEnumerable<string> arguments, CancellationToken cancellationToken) => StartAsync(
         arguments,
         (process, line) => new ServerProcess(process, JsonSerializer.Deserialize(line, JsonObjects.Default.ServeJson)!),
