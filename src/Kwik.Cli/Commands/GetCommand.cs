@@ -65,7 +65,7 @@ internal static class GetCommand
 
     private static readonly Option<int> StallTimeout = new("--stall-timeout")
     {
-        Description = "Seconds without a byte after which the fetch fails.",
+        Description = "Seconds without a byte, or without an answer to the request, after which the fetch fails.",
         DefaultValueFactory = _ => 30,
     };
 
@@ -124,7 +124,8 @@ internal static class GetCommand
                 MaxBytesPerSecond = parsed.GetValue(LimitRate),
             };
             options.Validate();
-            return options;
+            // An answer that does not come is no byte either.
+            return options with { OfferTimeout = options.StallTimeout };
         });
         if (!download.VerifyExisting && !download.Resume)
         {

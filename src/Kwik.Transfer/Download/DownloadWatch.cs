@@ -61,7 +61,7 @@ internal sealed class DownloadWatch
         catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             throw new TransferException(
-                TransferError.Stalled, $"The server did not say within {_options.OfferTimeout.TotalSeconds:0} s what '{path}' contains.");
+                TransferError.Stalled, $"The server did not say within {_options.OfferTimeout.TotalSeconds:0} s what '{path}' contains; a long file it may have to read first.");
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Kwik.Sessions;
 using Kwik.Testing;
 
 namespace Kwik.Cli.Tests.Commands;
@@ -224,6 +225,24 @@ public sealed class GetFailureTests : IAsyncLifetime
 
         (await GetAsync(primary.Url("a"), "--pin", primary.Pin, "--stall-timeout", "1")).AssertFailure(5, "No byte arrived for 1 s");
 
+        Assert.Empty(_here.Entries);
+    }
+
+    [Fact]
+    public async Task Get_ServerThatNeverAnswers_Is5()
+    {
+        await using KwikListener listener = await KwikListener.ListenAsync(new()
+        {
+            Role = ServerRole.Primary,
+            ListenEndPoint = new(IPAddress.Loopback, 0),
+            Certificate = TestCertificates.SelfSigned("localhost"),
+        }).WithinAsync();
+        Task<ServerSession> accepted = listener.AcceptSessionAsync();
+
+        (await GetAsync($"kwik://{listener.LocalEndPoint}/a", "--pin", $"{listener.Pin}", "--stall-timeout", "1"))
+            .AssertFailure(5, "The server did not say within 1 s what 'a' contains");
+
+        await using ServerSession session = await accepted.WithinAsync();
         Assert.Empty(_here.Entries);
     }
 
