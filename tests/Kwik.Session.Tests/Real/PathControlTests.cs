@@ -13,6 +13,8 @@ public sealed class PathControlTests
     {
         var content = MemoryContent.Random(1, 24 * 1024 * 1024);
         PathState after = PathState.Connecting;
+        var sent = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var removed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var servers = await LoopbackServers.StartAsync(
             content, [content.Replica(), content.Replica()], async (session, secondaries) =>
             {
@@ -20,15 +22,32 @@ public sealed class PathControlTests
                 await session.AddPathAsync(secondaries[1]);
                 await using KwikStream stream = await session.OpenStreamSync();
                 await stream.OfferContentAsync(content.Offer);
+                await sent.Task.WithinAsync();
                 await session.RemovePathAsync(first).WithinAsync();
                 after = session.GetAllPaths()[first].State;
+                removed.SetResult();
                 await session.Closed;
             });
 
         await using (ClientSession session = await servers.ConnectAsync())
         {
             await using KwikStream stream = await session.AcceptStream().WithinAsync();
-            Assert.True(content.Is(await stream.ReadToEndAsync().WithinAsync()));
+            var received = new MemoryStream();
+            var piece = new byte[32 * 1024];
+            // Each path has its part of the window, so that the reader gets no further than its first bytes without them.
+            while (session.GetAllPaths()[1].BytesReceived == 0)
+            {
+                int read = await stream.ReadAsync(piece).AsTask().WithinAsync();
+                Assert.True(read > 0, "Path 1 sent nothing.");
+                received.Write(piece, 0, read);
+            }
+
+            // Nothing is taken meanwhile, and not all of it fits into the window.
+            sent.SetResult();
+            await removed.Task.WithinAsync();
+            Assert.InRange(session.GetAllPaths().Sum(path => path.BytesReceived), 1, content.Offer.Length - 1);
+            received.Write(await stream.ReadToEndAsync().WithinAsync());
+            Assert.True(content.Is(received.ToArray()));
             await session.Events.UntilAsync(1, PathState.Removed).WithinAsync();
             Assert.Equal([0, 2], session.GetActivePaths().Select(path => path.Id));
         }
