@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Kwik.Data;
 using Kwik.Data.Wire;
@@ -163,8 +164,9 @@ public sealed partial class ClientSession : IAsyncDisposable, IStreamOwner, IMea
         await _running;
     }
 
-    Task<SecondaryStream> IStreamOwner.OpenSecondaryAsync(CancellationToken cancellationToken) =>
-        throw new InvalidOperationException("Only servers write at offsets of their choice.");
+    bool IStreamOwner.Pushes => false;
+
+    Task<SecondaryStream> IStreamOwner.OpenSecondaryAsync(CancellationToken cancellationToken) => throw new UnreachableException();
 
     ValueTask IStreamOwner.OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken) =>
         throw new InvalidOperationException("Only a primary server offers content.");

@@ -27,8 +27,10 @@ internal interface IStreamOwner
     /// <exception cref="InvalidOperationException">This side is not the primary.</exception>
     ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken);
 
-    /// <summary>Opens an Internal stream to the client.</summary>
-    /// <exception cref="InvalidOperationException">This side is the client.</exception>
+    /// <summary>This side may write at offsets of its choice, on Internal streams. True, the default; false at a client.</summary>
+    bool Pushes => true;
+
+    /// <summary>Opens an Internal stream to the client. Not called where <see cref="Pushes"/> is false.</summary>
     Task<SecondaryStream> OpenSecondaryAsync(CancellationToken cancellationToken);
 
     /// <summary>The stream is closed and leaves the session's table. Called once.</summary>

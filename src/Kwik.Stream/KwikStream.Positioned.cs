@@ -37,6 +37,12 @@ public sealed partial class KwikStream
         cancellationToken.ThrowIfCancellationRequested();
         ObjectDisposedException.ThrowIf(_disposed == 1, this);
         ThrowIfNobodyReads();
+        if (!_owner.Pushes)
+        {
+            // Before the bytes are counted: the stream ends behind what was written.
+            throw new InvalidOperationException("Only servers write at offsets of their choice.");
+        }
+
         SecondaryStream? segment = EnterPositioned(offset, offset + buffer.Length);
         try
         {

@@ -33,6 +33,28 @@ public sealed class PushRuleTests
         Assert.Equal((byte[])[.. Payload, .. Payload], (await scene.ReadAsync()).Received);
     });
 
+    [Fact]
+    public void Client_ThatWritesAtAnOffset_IsRefusedAndNothingOfItIsLeft() => Simulation.Run(1, async world =>
+    {
+        var read = new TaskCompletionSource<byte[]>();
+        await using var deployment = new SimulatedDeployment(world);
+        await deployment.StartPrimaryAsync(null, async session =>
+        {
+            await using KwikStream stream = await session.AcceptStream();
+            read.SetResult(await stream.ReadToEndAsync());
+            await session.Closed;
+        });
+        await using ClientSession session = await deployment.ConnectAsync();
+        await using KwikStream stream = await session.OpenStreamSync();
+
+        await stream.WriteAsync(Payload);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => stream.WriteAtAsync(100, Payload).AsTask());
+        stream.CompleteWrites();
+
+        // It ends behind what was written, and not behind what was refused.
+        Assert.Equal(Payload, await read.Task);
+    });
+
     public enum Ending
     {
         WithoutCloseFrame,

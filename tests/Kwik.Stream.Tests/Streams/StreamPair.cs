@@ -63,6 +63,8 @@ internal sealed class StreamPair : IAsyncDisposable
 
         public int Closed => _closed;
 
+        public bool Pushes => isPrimary;
+
         public async ValueTask OfferAsync(KwikStream stream, ContentOffer offer, CancellationToken cancellationToken)
         {
             if (!isPrimary)
