@@ -9,7 +9,7 @@ namespace Kwik.Cli;
 /// </summary>
 internal static class Interruption
 {
-    // Closing a session takes up to 5 s, ending the servers of the demo as long.
+    // Ending the servers of the demo takes up to 5 s, closing a session 20 s with a server that does not answer at all, which is too long.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
     // Who does not see it end by then wants to know.

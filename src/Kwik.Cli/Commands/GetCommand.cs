@@ -65,7 +65,7 @@ internal static class GetCommand
 
     private static readonly Option<int> StallTimeout = new("--stall-timeout")
     {
-        Description = "Seconds without a byte, or without an answer to the request, after which the fetch fails.",
+        Description = "Seconds without a byte after which the fetch fails; if given, without an answer to the request too.",
         DefaultValueFactory = _ => 30,
     };
 
@@ -124,8 +124,8 @@ internal static class GetCommand
                 MaxBytesPerSecond = parsed.GetValue(LimitRate),
             };
             options.Validate();
-            // An answer that does not come is no byte either.
-            return options with { OfferTimeout = options.StallTimeout };
+            // Who says how long to wait for a byte says it of the answer too. Else a server has its time to hash a long file.
+            return parsed.GetResult(StallTimeout) is { Implicit: false } ? options with { OfferTimeout = options.StallTimeout } : options;
         });
         if (!download.VerifyExisting && !download.Resume)
         {
