@@ -223,8 +223,7 @@ internal sealed class PublicStreams(
         }
         catch
         {
-            await AbandonAsync(main);
-            await AbandonAsync(error);
+            await Task.WhenAll(AbandonAsync(main), AbandonAsync(error));
             throw;
         }
     }
@@ -261,8 +260,7 @@ internal sealed class PublicStreams(
         }
         catch
         {
-            await AbandonAsync(main);
-            await AbandonAsync(error);
+            await Task.WhenAll(AbandonAsync(main), AbandonAsync(error));
             throw;
         }
     }
@@ -323,6 +321,8 @@ internal sealed class PublicStreams(
         if (fault is not null)
         {
             stream.Disconnect(fault);
+            // Too late for those who close all of them, and for the application.
+            _ = Background.Start(stream.CloseWithSessionAsync);
         }
 
         return stream;

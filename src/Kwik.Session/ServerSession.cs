@@ -94,7 +94,8 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
     /// <summary>
     /// Closes the session: what was written to its streams has 5 s to arrive. May be called twice, from anywhere; every call
     /// returns when the session has ended, which is after 20 s at the latest: 10 s for streams that the client neither takes nor
-    /// ends, and 10 s for its answer to the goodbye.
+    /// ends, and 10 s for its answer to the goodbye. A content provider that does not end its calls when they are cancelled, and a
+    /// qlog that does not take its last records, for 5 s, come on top.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

@@ -217,17 +217,18 @@ public sealed partial class KwikStream : Stream
         // The goodbye goes before the request to stop, so that this is not taken for a failure; and the request goes now,
         // however long the peer takes for what was written.
         Task writes = Background.Start(EndWritesAsync);
+        Task segments = Background.Start(EndSegmentsAsync);
         Task errors = Background.Start(() => _errorWriter?.CloseAsync(CloseTimeout, _owner.Time) ?? _errorReader!.CloseAsync(noReads, CloseTimeout, _owner.Time));
         _main.AbortReads(KwikError.Cancelled);
         Advance(XStreamInput.LocalEnd);
         Advance(XStreamInput.RemoteEnd);
         await writes;
-        await EndSegmentsAsync();
         await _receiving;
         // Each half waits until the transport is done with it; one wait for both.
         Task main = Background.EndsWithinAsync(ReleaseMainAsync, CloseTimeout, _owner.Time);
         await errors;
         await main;
+        await segments;
         await _watching;
         FailOffer(new KwikException(KwikError.Cancelled, KwikErrorSide.Local, $"Stream {Id} was closed.", streamId: Id));
         EndEvents();

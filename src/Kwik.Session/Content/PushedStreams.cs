@@ -56,12 +56,11 @@ internal sealed class PushedStreams(ITransportConnection connection, LeasePool p
             open = [.. _open];
         }
 
-        Task closing = Background.Start(() => Task.WhenAll(open.Select(stream => stream.DisposeAsync().AsTask())));
-        if (!await Background.EndsWithinAsync(() => closing, SessionTimeouts.Close, time))
-        {
-            open.ForEach(stream => stream.Abort(KwikError.Cancelled));
-            await Background.EndsWithinAsync(() => closing, SessionTimeouts.Close, time);
-        }
+        await Background.EndsWithinAsync(() => Task.WhenAll(open.Select(stream => stream.DeliverAsync())), SessionTimeouts.Close, time);
+        // Before their disposal: a stream that is being disposed of is reset no more.
+        open.FindAll(stream => !stream.WritesClosed.IsCompleted).ForEach(stream => stream.Abort(KwikError.Cancelled));
+        await Background.EndsWithinAsync(
+            () => Task.WhenAll(open.Select(stream => stream.DisposeAsync().AsTask())), SessionTimeouts.Close, time);
     }
 
     private void Forget(SecondaryStream stream)

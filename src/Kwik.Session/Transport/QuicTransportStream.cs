@@ -89,7 +89,7 @@ internal sealed class QuicTransportStream : ITransportStream
         }
         catch (ObjectDisposedException)
         {
-            // Disposal won the race and has ended both directions.
+            // Disposal won the race: reading has ended, and writing ends as far as the peer takes it.
         }
     }
 

@@ -142,7 +142,27 @@ public sealed class SecondaryStream : IAsyncDisposable
         _closed?.Invoke(this);
     }
 
-    /// <summary>Resets the stream, also when its end was written and the client does not take it.</summary>
+    /// <summary>Waits until the client has the end, if there is one to come. Never throws.</summary>
+    internal async Task DeliverAsync()
+    {
+        if (State != SecondaryStreamState.Closing)
+        {
+            return;
+        }
+
+        try
+        {
+            await WritesClosed;
+        }
+        catch (KwikException)
+        {
+            // The client has given it up.
+        }
+    }
+
+    /// <summary>
+    /// Resets the stream, also when its end was written and the client does not take it. Not after <see cref="DisposeAsync"/>.
+    /// </summary>
     internal void Abort(KwikError code)
     {
         Advance(SecondaryStreamInput.Failed);

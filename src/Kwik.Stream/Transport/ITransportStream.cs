@@ -34,10 +34,10 @@ internal interface ITransportStream : IAsyncDisposable
     /// <summary>Ends our writing; the peer reads what was written, then the end. Does nothing when it has ended.</summary>
     void CompleteWrites();
 
-    /// <summary>Asks the peer to stop sending; a pending read fails. Does nothing when reading has ended.</summary>
+    /// <summary>Asks the peer to stop sending; a pending read fails. Does nothing when reading has ended, or after disposal.</summary>
     void AbortReads(KwikError code);
 
-    /// <summary>Resets our sending; what was not delivered is lost, a pending write fails. Does nothing after the end.</summary>
+    /// <summary>Resets our sending; what was not delivered is lost, a pending write fails. Does nothing after the end, or after disposal.</summary>
     void AbortWrites(KwikError code);
 
     /// <summary>

@@ -66,10 +66,31 @@ public sealed class UnendingPeerTests
         await pushed.CompleteAsync();
         Task<ControlFrame> goodbye = client.UntilAsync(ControlFrame.BodyOneofCase.SessionClose);
 
-        await AssertEndsAsync(world, () => session.DisposeAsync().AsTask(), LongestSessionClose);
+        ITransportStream taken = await client.Connection.AcceptStreamAsync(CancellationToken.None);
 
+        Task closing = AssertEndsAsync(world, () => session.DisposeAsync().AsTask(), LongestSessionClose);
+
+        // It was reset before the goodbye, and is not on its way any more.
         await goodbye;
-        await Assert.ThrowsAnyAsync<KwikException>(() => pushed.WritesClosed);
+        KwikException reset = await Assert.ThrowsAnyAsync<KwikException>(() => taken.ReadExactlyAsync(RawPeer.StreamWindow));
+        Assert.Equal((KwikError.Cancelled, KwikErrorSide.Remote, false), (reset.Code, reset.Side, reset.EndsConnection));
+        await closing;
+    });
+
+    [Fact]
+    public void Stream_ThatArrivesWhileItsSessionIsClosed_IsClosedToo() => RawScene.AtPrimary(async (world, client, session) =>
+    {
+        Task<ControlFrame> goodbye = client.UntilAsync(ControlFrame.BodyOneofCase.SessionClose);
+        Task closing = session.DisposeAsync().AsTask();
+        await goodbye;
+
+        // The client does not go yet, and the server waits for that.
+        ITransportStream main = await client.OpenAsync(StreamType.Main, []);
+        await main.ReadToEndAsync();
+        await client.ErrorHalves[main].ReadToEndAsync();
+
+        Assert.False(closing.IsCompleted);
+        await closing;
     });
 
     private static async Task AssertEndsAsync(SimulatedWorld world, Func<Task> close, TimeSpan limit)
@@ -79,6 +100,7 @@ public sealed class UnendingPeerTests
         await Task.WhenAny(closing, world.Delay(TimeSpan.FromMinutes(2)));
         Assert.True(closing.IsCompleted, "It was not closed within two minutes.");
         await closing;
-        Assert.InRange(world.Time.Elapsed - begun, TimeSpan.Zero, limit);
+        // Less, and there was nothing to wait for.
+        Assert.InRange(world.Time.Elapsed - begun, TimeSpan.FromSeconds(5), limit);
     }
 }

@@ -64,14 +64,20 @@ internal sealed class SimulatedStream : ITransportStream
     public void AbortReads(KwikError code)
     {
         _connection.Loop.AssertOnLoop();
-        Receiving?.Abort(code);
+        if (!_disposed)
+        {
+            Receiving?.Abort(code);
+        }
     }
 
     /// <inheritdoc/>
     public void AbortWrites(KwikError code)
     {
         _connection.Loop.AssertOnLoop();
-        Sending?.Abort(new EndReason(code, KwikErrorSide.Local, $"Writing stream {Id} was aborted here with {code}."), code);
+        if (!_disposed)
+        {
+            Sending?.Abort(new EndReason(code, KwikErrorSide.Local, $"Writing stream {Id} was aborted here with {code}."), code);
+        }
     }
 
     /// <summary>
