@@ -24,7 +24,8 @@ public sealed partial class ClientSession
             loops.Add(stopping => _streams.SweepPairsAsync(() => inbound.CountViolation(), stopping));
         }
 
-        await ConnectionLoops.RunAsync(path.Connection, loops, reason => OnPathEnded(entry, path, reason), entry.Stop.Token);
+        await ConnectionLoops.RunAsync(
+            path.Connection, path.Control, loops, reason => OnPathEnded(entry, path, reason), entry.Stop.Token);
         await inbound.JoinAsync();
     }
 

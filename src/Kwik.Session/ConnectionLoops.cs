@@ -12,6 +12,7 @@ internal static class ConnectionLoops
     /// </summary>
     public static async Task RunAsync(
         ITransportConnection connection,
+        ControlChannel control,
         IReadOnlyList<Func<CancellationToken, Task>> loops,
         Action<KwikException> ended,
         CancellationToken stopping)
@@ -33,6 +34,7 @@ internal static class ConnectionLoops
             await ReasonAsync(loop);
         }
 
+        await control.DisposeAsync();
         await connection.DisposeAsync();
     }
 

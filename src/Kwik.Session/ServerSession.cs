@@ -159,7 +159,7 @@ public abstract partial class ServerSession : IAsyncDisposable, IMeasuredSession
 
         try
         {
-            await ConnectionLoops.RunAsync(Link.Connection, loops, OnEnded, either.Token);
+            await ConnectionLoops.RunAsync(Link.Connection, Link.Control, loops, OnEnded, either.Token);
             await _inbound.JoinAsync();
             await (_ranges?.JoinAsync() ?? Task.CompletedTask);
         }

@@ -8,7 +8,7 @@ namespace Kwik.Sessions;
 /// The control stream of one connection. Frames may be sent from anywhere and never wait; one task writes them, urgent
 /// ones first. One reader.
 /// </summary>
-internal sealed class ControlChannel
+internal sealed class ControlChannel : IAsyncDisposable
 {
     /// <summary>Bytes that may wait to be written; a peer that does not read its control stream for so long is gone.</summary>
     private const int MaxQueuedBytes = 4 * 1024 * 1024;
@@ -104,6 +104,18 @@ internal sealed class ControlChannel
     {
         _stream.AbortReads(code);
         _stream.AbortWrites(code);
+    }
+
+    /// <summary>
+    /// Gives the stream up when its connection has ended, which stays in memory for as long as a stream of it. What is sent from
+    /// now on goes nowhere. Never throws.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        Close(andForget: true);
+        _queued.Set();
+        await _writing;
+        await _stream.DisposeAsync();
     }
 
     private void Enqueue(byte[] bytes, bool urgent)

@@ -118,6 +118,8 @@ public sealed class SessionCloseTests
         await session.DisposeAsync();
 
         Assert.DoesNotContain(PathState.Recovering, await session.Events.StatesAsync(1));
+        await deployment.DisposeAsync();
+        Assert.All(world.Hosts, host => Assert.Equal((host.Name, 0), (host.Name, host.UndisposedStreams)));
     });
 
     [Fact]

@@ -121,12 +121,20 @@ internal sealed class SimulatedConnection : ITransportConnection
         long id = (_opened[type]++ << 2) | (bidirectional ? 0L : 2L) | (_isClient ? 0L : 1L);
         var stream = new SimulatedStream(this, id, canRead: bidirectional, canWrite: true);
         _streams.Add(id, stream);
+        _process.UndisposedStreams++;
         return stream;
     }
 
     /// <inheritdoc/>
-    public async ValueTask<ITransportStream> AcceptStreamAsync(CancellationToken cancellationToken) =>
-        await _arrived.TakeAsync(cancellationToken);
+    public async ValueTask<ITransportStream> AcceptStreamAsync(CancellationToken cancellationToken)
+    {
+        SimulatedStream stream = await _arrived.TakeAsync(cancellationToken);
+        _process.UndisposedStreams++;
+        return stream;
+    }
+
+    /// <summary>A stream that was opened or accepted here is disposed of.</summary>
+    public void OnDisposed() => _process.UndisposedStreams--;
 
     /// <inheritdoc/>
     public ValueTask CloseAsync(KwikError code)

@@ -44,6 +44,12 @@ public sealed class SimulatedHost
     /// <summary>Streams of the running process that are not closed on both sides.</summary>
     public int OpenStreams => Process.Connections.Sum(connection => connection.OpenStreams);
 
+    /// <summary>
+    /// Streams that the running process has opened or accepted, and not disposed of, also of connections that have ended: with
+    /// System.Net.Quic each keeps its connection in memory until it is finalized.
+    /// </summary>
+    public int UndisposedStreams => Process.UndisposedStreams;
+
     /// <summary>Connections of the running process.</summary>
     public int OpenConnections => Process.Connections.Count;
 
@@ -113,6 +119,8 @@ internal sealed class SimulatedProcess(SimulatedHost host)
     private readonly Queue<Action> _missed = [];
 
     public SimulatedHost Host { get; } = host;
+
+    public int UndisposedStreams { get; set; }
 
     public bool IsAlive { get; private set; } = true;
 

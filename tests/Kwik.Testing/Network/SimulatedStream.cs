@@ -90,6 +90,7 @@ internal sealed class SimulatedStream : ITransportStream
         if (!_disposed)
         {
             _disposed = true;
+            _connection.OnDisposed();
             ReturnPlace();
         }
 
