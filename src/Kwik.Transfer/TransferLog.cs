@@ -12,7 +12,7 @@ internal static partial class TransferLog
 {
     /// <summary>
     /// A log line is a line, and says in quotes what a client asked for: what does not print, quotes and backslashes are escaped, so that two
-    /// names never become one.
+    /// names, which come as UTF-8, never become one.
     /// </summary>
     public static string Escaped(string text)
     {

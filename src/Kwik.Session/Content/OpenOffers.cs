@@ -11,7 +11,8 @@ internal sealed class OpenOffers(TimeProvider time)
 {
     /// <summary>
     /// Offers that may be open at once: as many as both sides together may have streams. More are those of a client that closes
-    /// streams and does not say so. About 8 MiB, with their first grants on the way.
+    /// streams and does not say so. Some 200 bytes each, 4 MiB; grants that wait to be sent count with what waits on the control
+    /// stream.
     /// </summary>
     public const int MaxOpen = 20_000;
 
